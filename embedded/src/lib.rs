@@ -16,6 +16,8 @@
 //! | [`node`] | the node agent: pods as child processes |
 //! | [`status`] | errors as Kubernetes says them |
 
+pub mod body;
 pub mod resource;
 pub mod schema;
 pub mod status;
+pub mod user;
