@@ -1,6 +1,6 @@
 //! The kinds a server serves: what discovery says of them and what the request pipeline needs to know.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::schema::Schema;
 
@@ -33,8 +33,8 @@ pub struct Resource {
     pub columns: Vec<Column>,
     /// Field paths besides `metadata.name` and `metadata.namespace` that a field selector may name.
     pub selectable: Vec<String>,
-    /// The structural schema of the whole object.
-    pub schema: Arc<Schema>,
+    /// The structural schema of the whole object; read it through [`Resource::schema`].
+    pub schema: LazySchema,
     /// From a CustomResourceDefinition: no strategic merge, resourceVersion required on PUT, `Kind.group` in validation errors.
     pub custom: bool,
     /// Key prefix in the store: kinds that share storage (events in two groups) share it.
@@ -89,7 +89,53 @@ impl std::fmt::Debug for ColumnSource {
     }
 }
 
+/// A schema that is built when it is first asked for.
+///
+/// Most of the built-in kinds are never touched in the life of one server: building all their schemas at the start would cost
+/// more time and memory than everything else the start does. Clones share the result.
+#[derive(Clone)]
+pub struct LazySchema(Arc<LazyCell>);
+
+struct LazyCell {
+    built: OnceLock<Arc<Schema>>,
+    build: Box<dyn Fn() -> Schema + Send + Sync>,
+}
+
+impl LazySchema {
+    /// A schema made by `build`, which runs at most once.
+    pub fn new(build: impl Fn() -> Schema + Send + Sync + 'static) -> Self {
+        Self(Arc::new(LazyCell { built: OnceLock::new(), build: Box::new(build) }))
+    }
+    /// The schema, built now if this is the first call.
+    pub fn get(&self) -> &Arc<Schema> {
+        self.0.built.get_or_init(|| Arc::new((self.0.build)()))
+    }
+}
+
+impl From<Arc<Schema>> for LazySchema {
+    fn from(schema: Arc<Schema>) -> Self {
+        let built = OnceLock::from(schema);
+        Self(Arc::new(LazyCell { built, build: Box::new(Schema::default) }))
+    }
+}
+
+impl From<Schema> for LazySchema {
+    fn from(schema: Schema) -> Self {
+        Arc::new(schema).into()
+    }
+}
+
+impl std::fmt::Debug for LazySchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LazySchema({})", if self.0.built.get().is_some() { "built" } else { "not built" })
+    }
+}
+
 impl Resource {
+    /// The structural schema of the whole object.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.schema.get()
+    }
     /// `group/version`, or just `version` for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
