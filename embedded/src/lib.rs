@@ -16,8 +16,11 @@
 //! | [`node`] | the node agent: pods as child processes |
 //! | [`status`] | errors as Kubernetes says them |
 
+pub mod api;
 pub mod body;
+pub mod node;
 pub mod resource;
 pub mod schema;
 pub mod status;
+pub mod store;
 pub mod user;
