@@ -7,11 +7,13 @@
 //! | [`system`] | profiles, server roles, what a network of servers may look like |
 //! | [`rights`] | the rights of a service user |
 //! | [`switches`] | remote operations switches, voicemail backup options, certificate switches |
+//! | [`causes`] | what a simulated system is like |
 //! | [`account`] | outcomes of signing in to a system |
 //! | [`connectivity`] | colours and messages, and which one is shown where several hold |
 //! | [`secret`] | a string that never prints itself |
 
 pub mod account;
+pub mod causes;
 pub mod connectivity;
 pub mod ids;
 pub mod rights;
