@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod body;
+pub mod builtin;
 pub mod node;
 pub mod resource;
 pub mod schema;
