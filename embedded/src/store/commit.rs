@@ -89,8 +89,7 @@ impl Committer {
     pub(super) fn close(mut self) {
         self.memory.write().close();
         if let Some(disk) = self.disk.take() {
-            let revision = self.memory.read().revision;
-            disk.close(self.failed.is_none().then_some(revision));
+            disk.close();
         }
     }
 

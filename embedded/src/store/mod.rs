@@ -17,16 +17,22 @@
 mod commit;
 mod counters;
 mod disk;
+mod error;
+mod lock;
 mod memory;
 mod object;
+mod record;
 mod watch;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use counters::Counters;
-pub use disk::OpenError;
+pub use error::OpenError;
 pub use object::{Change, Event, Key, Labels, Listing, Object, Write, WriteError};
 pub use watch::{Lagged, TooOld, Watch};
 
@@ -62,7 +68,7 @@ impl Store {
         let memory = Arc::new(Memory::new(opened.revision, opened.objects, Limits::default()));
         let tally = Arc::new(Tally::default());
         let committer = Committer::new(Arc::clone(&memory), Arc::clone(&tally), Some(opened.disk));
-        let writer = Writer::thread(committer).map_err(|cause| OpenError::thread(folder, cause))?;
+        let writer = Writer::thread(committer).map_err(|cause| OpenError::Thread { path: folder.to_owned(), cause })?;
         Ok(Self(Arc::new(Inner { memory, tally, writer })))
     }
 
