@@ -45,7 +45,8 @@ pub struct VoicemailBackup {
     pub custom_prompts: bool,
     /// Selective Mailboxes Backup.
     pub selective_mailboxes: bool,
-    /// The mailboxes of Selective Mailboxes Backup.
+    /// The mailboxes of Selective Mailboxes Backup, by extension number.
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 15)))]
     pub mailboxes: Vec<String>,
 }
 

@@ -1,0 +1,109 @@
+//! The CustomResourceDefinitions, made from the types.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+use crate::{Customer, IPOffice, SimulatedSystem};
+
+/// Every CustomResourceDefinition, in the order to apply them.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()]
+}
+
+/// File name beside this crate and content of each, as `switchboard crds` writes them.
+///
+/// # Errors
+/// None in practice: the types always serialise.
+pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    all()
+        .into_iter()
+        .map(|definition| {
+            let name = format!("{}.yaml", definition.spec.names.plural);
+            Ok((name, format!("# Generated from crds/src by `make generate`. Do not edit.\n{}", serde_yaml::to_string(&definition)?)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use serde_json::Value;
+
+    use super::*;
+
+    fn folder() -> &'static std::path::Path {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[test]
+    fn the_yaml_beside_the_crate_is_what_the_types_say() {
+        for (name, expected) in files().unwrap() {
+            let committed = std::fs::read_to_string(folder().join(&name)).unwrap_or_default();
+            assert!(committed == expected, "crds/{name} is out of date: run `make generate` and commit the result");
+        }
+        let count =
+            std::fs::read_dir(folder()).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "yaml")).count();
+        assert_eq!(count, all().len(), "a file in crds/ belongs to no kind");
+    }
+
+    fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&Value, &str)) {
+        visit(schema, path);
+        if let Some(properties) = schema["properties"].as_object() {
+            for (name, child) in properties {
+                walk(child, &format!("{path}.{name}"), visit);
+            }
+        }
+        if schema["items"].is_object() {
+            walk(&schema["items"], &format!("{path}[]"), visit);
+        }
+        if schema["additionalProperties"].is_object() {
+            walk(&schema["additionalProperties"], &format!("{path}{{}}"), visit);
+        }
+    }
+
+    fn spec_of(definition: &CustomResourceDefinition) -> Value {
+        let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+        serde_json::to_value(schema).unwrap()["properties"]["spec"].clone()
+    }
+
+    #[test]
+    fn every_field_of_a_spec_is_explained() {
+        for definition in all() {
+            walk(&spec_of(&definition), "spec", &mut |schema, path| {
+                let explained = schema["description"].as_str().is_some_and(|text| text.len() > 3);
+                assert!(explained || path.ends_with("[]"), "{} {path} has no documentation", definition.spec.names.kind);
+            });
+        }
+    }
+
+    #[test]
+    fn lists_and_texts_of_a_spec_are_bounded_so_that_rules_have_bounded_costs() {
+        for definition in all() {
+            walk(&spec_of(&definition), "spec", &mut |schema, path| {
+                let at = format!("{} {path}", definition.spec.names.kind);
+                match schema["type"].as_str() {
+                    Some("array") => assert!(schema["maxItems"].is_u64(), "{at} needs maxItems"),
+                    Some("string") => {
+                        assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{at} needs maxLength");
+                    }
+                    _ => {}
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn rules_stay_within_what_every_server_evaluates() {
+        for definition in all() {
+            walk(&spec_of(&definition), "spec", &mut |schema, path| {
+                for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+                    let text = rule["rule"].as_str().unwrap();
+                    for lacking in ["type(", ".?", "orValue", "cel.bind", "self._"] {
+                        assert!(!text.contains(lacking), "{} {path}: {text} uses {lacking}", definition.spec.names.kind);
+                    }
+                    assert!(rule["message"].as_str().is_some_and(|m| m.len() > 20), "{path}: {text} needs a message that says what to do");
+                }
+            });
+        }
+    }
+}
