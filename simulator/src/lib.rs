@@ -1,1 +1,4 @@
-//! simulator
+//! The simulated telephone system: a program with a disk, a clock and faults. What it is told are causes; what COM shows follows from them.
+
+pub mod causes;
+pub mod causes_check;
