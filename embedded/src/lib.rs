@@ -19,7 +19,9 @@
 pub mod api;
 pub mod body;
 pub mod builtin;
+pub mod fields;
 pub mod node;
+pub mod patch;
 pub mod resource;
 pub mod schema;
 pub mod status;

@@ -54,6 +54,37 @@ impl FieldError {
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self { reason: "FieldValueDuplicate", field: field.into(), message: format!("Duplicate value: {value}") }
     }
+    /// `Unsupported value: <value>: supported values: "a", "b"`.
+    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[Value]) -> Self {
+        let list: Vec<String> =
+            supported.iter().map(|value| if value.is_string() { value.to_string() } else { format!("{:?}", value.to_string()) }).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", list.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
+    }
+    /// `Too long: may not be more than <limit> bytes`.
+    pub fn too_long(field: impl Into<String>, limit: u64) -> Self {
+        Self { reason: "FieldValueTooLong", field: field.into(), message: format!("Too long: may not be more than {limit} bytes") }
+    }
+    /// `Too many: <count>: must have at most <limit> items`.
+    pub fn too_many(field: impl Into<String>, count: usize, limit: u64) -> Self {
+        Self { reason: "FieldValueTooMany", field: field.into(), message: format!("Too many: {count}: must have at most {limit} items") }
+    }
+    /// `Invalid value: <value>: <detail>` for a value of the wrong JSON type.
+    pub fn type_invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Self {
+        Self { reason: "FieldValueTypeInvalid", ..Self::invalid(field, value, detail) }
+    }
+    /// The same error with `prefix` before its path.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        if self.field.is_empty() {
+            prefix.clone_into(&mut self.field);
+        } else if self.field.starts_with('[') {
+            self.field.insert_str(0, prefix);
+        } else {
+            self.field = format!("{prefix}.{}", self.field);
+        }
+        self
+    }
     /// `Forbidden: <detail>`.
     pub fn forbidden(field: impl Into<String>, detail: impl AsRef<str>) -> Self {
         Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {}", detail.as_ref()) }
@@ -85,7 +116,8 @@ impl Status {
     }
     /// 409 for a write against a state that is gone: `Operation cannot be fulfilled on …: <detail>`.
     pub fn conflict(group: &str, plural: &str, name: &str, detail: &str) -> Self {
-        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {} \"{name}\": {detail}", qualified(plural, group))).about(group, plural, name)
+        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {} \"{name}\": {detail}", qualified(plural, group)))
+            .about(group, plural, name)
     }
     /// 409 with the usual sentence about a stale `resourceVersion`.
     pub fn modified(group: &str, plural: &str, name: &str) -> Self {
@@ -97,7 +129,8 @@ impl Status {
             [one] => one.to_string(),
             many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         };
-        let mut status = Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {text}", qualified(kind, group))).about(group, kind, name);
+        let mut status =
+            Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {text}", qualified(kind, group))).about(group, kind, name);
         let causes: Vec<Value> = errors.iter().map(|e| json!({"reason": e.reason, "message": e.message, "field": e.field})).collect();
         if let Some(details) = status.details.as_mut().and_then(Value::as_object_mut) {
             details.insert("causes".into(), Value::Array(causes));
@@ -122,7 +155,8 @@ impl Status {
     }
     /// The `Status` object.
     pub fn to_value(&self) -> Value {
-        let mut out = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "code": self.code});
+        let mut out =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "code": self.code});
         if !self.reason.is_empty() {
             out["reason"] = json!(self.reason);
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::compiled::Compiled;
+
 /// JSON type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
@@ -139,6 +141,10 @@ pub struct Schema {
     pub rules: Vec<Rule>,
     /// The OpenAPI `description`, for explain; empty where there is none.
     pub description: String,
+    /// `title`, or empty.
+    pub title: String,
+    /// Patterns and rules made ready on first use. Leave it at its default.
+    pub compiled: Compiled,
 }
 
 impl Schema {

@@ -1,0 +1,24 @@
+//! Rules in CEL (`x-kubernetes-validations`), evaluated with the `cel` crate and Kubernetes' function library of `kube-cel`.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`program`] | compiles a rule once and rewrites it: cost accounting, and parts of CEL that the interpreter lacks |
+//! | [`budget`] | what an evaluation may cost |
+//! | [`functions`] | the functions the rewritten rules call |
+//! | [`convert`] | JSON to CEL values, as the schema declares them |
+//! | [`run`] | walks an object and evaluates its rules |
+//! | [`check`] | what is wrong with the rules of a new schema |
+//!
+//! Differences to a real server: there is no type checker (an unknown field of `self` is found, a comparison of a string with a
+//! number is not, and fails when the rule runs); lists of type set compare in order; `type()` does not exist.
+
+mod budget;
+mod check;
+mod convert;
+mod functions;
+mod program;
+mod run;
+
+pub use check::check_rules;
+pub(super) use program::Program;
+pub(super) use run::validate;
