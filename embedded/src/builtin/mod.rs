@@ -13,14 +13,20 @@
 
 pub mod age;
 pub mod columns;
+mod defaults;
+pub mod events;
+mod json;
 mod kinds;
 mod load;
+mod zero;
 
 use std::sync::Arc;
 
 use crate::resource::{LazySchema, Resource, Scale};
 
+pub use defaults::default_object;
 pub use load::definition;
+pub use zero::zero_object;
 
 /// Every built-in kind with paths of its own, in the order discovery lists them. Cheap: schemas are read on first use.
 ///
