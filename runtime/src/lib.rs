@@ -1,1 +1,21 @@
-//! runtime
+//! What every controller needs once.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`retry`] | class of an error decides when to try again, with back-off and jitter per object |
+//! | [`watch`] | watches that one undecodable object cannot stop |
+//! | [`status`] | status by server-side apply, written only where it differs |
+//! | [`events`] | Kubernetes Events, once per transition |
+//! | [`metrics`] | the registry, and the metrics every controller has |
+//! | [`logging`] | structured logs whose level changes at run time |
+//! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level` |
+//! | [`tasks`] | tasks that are all joined: one that dies ends the process |
+
+pub mod events;
+pub mod logging;
+pub mod metrics;
+pub mod probes;
+pub mod retry;
+pub mod status;
+pub mod tasks;
+pub mod watch;
