@@ -1,216 +1,247 @@
-//! What a simulated system is like. Causes only, never results: no field names a message or a colour.
+//! What a simulated system is made of and what befalls it. Every field is a cause; what follows from it (a colour, a message) is never
+//! written here but comes about.
 //!
-//! The file the simulator reads, and part of the `SimulatedSystem` kind; the documentation of the fields is what `kubectl explain` prints.
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! The types are the file the simulator reads, and carry the documentation and the bounds of the Kubernetes kind `SimulatedSystem`, which embeds
+//! them.
 
 use crate::rights::Right;
 use crate::switches::{CertificateSwitches, RemoteOperations, VoicemailBackup};
 use crate::system::{Profile, ServerRole};
+use crate::version::SoftwareVersion;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// What a simulated system is like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+/// Most service users on one system.
+pub const MOST_SERVICE_USERS: usize = 20;
+/// Most servers in one system.
+pub const MOST_SERVERS: usize = 150;
+
+/// Causes of a simulated system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Causes {
     /// Kind of installation.
+    #[serde(default = "default_profile")]
     pub profile: Profile,
-    /// Software version, two to six numbers with dots. Below 11.1.1.0.0 the system is too old for remote services.
-    #[schemars(length(min = 3, max = 40), regex(pattern = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,5}$"))]
-    pub software_version: String,
-    /// Name the system gives itself. Where absent: the name of the object.
+    /// Software version of the primary.
+    #[serde(default = "default_version")]
+    #[schemars(with = "String", regex(pattern = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,5}$"), length(max = 41))]
+    pub software_version: SoftwareVersion,
+    /// Name of the system as set on the system; its id where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub system_name: Option<String>,
-    /// Address of the system in the customer's network, as it reports it.
-    #[schemars(length(min = 1, max = 253))]
-    pub address: String,
-    /// IANA time zone set on the system.
+    /// The system's own id in COM, 1 to 22 lower case letters and digits. A file `systemId` of the subscription wins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    // Not a field of the kind: there the id comes from the IPOffice that the system connects as.
+    #[schemars(skip)]
+    pub system_id: Option<String>,
+    /// IANA time zone as set by hand on the system, for example `Europe/London`. What COM configures later counts until this field changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
-    pub time_zone: String,
-    /// Service users of the system.
-    #[schemars(length(max = 20))]
+    pub time_zone: Option<String>,
+    /// Address of the system in its own network; the address it connects from where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub address: Option<String>,
+    /// Port of the system's web services.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Service users in the system's security settings. A system without any refuses every sign-in.
+    #[serde(default)]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub service_users: Vec<ServiceUser>,
-    /// Wrong passwords in a row lock an account for a while.
-    pub lockout: Lockout,
-    /// Remote operations switches as set on the system by hand. What COM sets later stays until these change.
-    pub remote_operations: RemoteOperations,
-    /// Voicemail backup options as set on the system by hand. What COM sets later stays until these change.
-    pub voicemail_backup: VoicemailBackup,
-    /// Certificate switches as set on the system by hand. What COM sets later stays until these change.
-    pub certificates: CertificateSwitches,
-    /// Applications signed in to the system.
+    /// Remote operations switches as set by hand on the system. What COM configures later counts until this field changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_operations: Option<RemoteOperations>,
+    /// Voicemail backup options as set by hand on the system. What COM configures later counts until this field changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voicemail_backup: Option<VoicemailBackup>,
+    /// Certificate switches as set by hand on the system. What COM configures later counts until this field changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<CertificateSwitches>,
+    /// How many applications may be signed in to the system, and how many are.
+    #[serde(default)]
     pub sessions: Sessions,
+    /// When wrong passwords lock an account.
+    #[serde(default)]
+    pub lockout: Lockout,
     /// The network between the system and COM.
+    #[serde(default)]
     pub network: Network,
     /// The system's clock.
+    #[serde(default)]
     pub clock: Clock,
-    /// Other servers of a Server Edition network.
-    #[schemars(length(max = 149))]
-    pub servers: Vec<NetworkServer>,
-    /// A reboot by hand. Where absent none was ever asked for.
+    /// Servers of the system, the primary among them. Where empty, the system is its primary alone.
+    #[serde(default)]
+    #[schemars(length(max = 150), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub servers: Vec<Server>,
+    /// A restart of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot: Option<Reboot>,
-    /// What the system writes into its log by itself.
+    /// What the system writes into its log.
+    #[serde(default)]
     pub logging: Logging,
 }
 
-/// A service user of a system.
+/// A service user in the system's security settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceUser {
-    /// Name of the account.
+    /// Name, for example `COMAdmin`.
     #[schemars(length(min = 1, max = 31))]
     pub name: String,
-    /// Key with its password in the Secret of the system's passwords. Where absent the account never had a password, and cannot be used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
-    pub password_key: Option<String>,
-    /// State of the account.
+    /// Key of the password in the Secret of passwords. Where absent, the account never had a password and counts as disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}$"))]
+    pub password_secret_key: Option<String>,
+    /// Whether the account may be used.
     #[serde(default)]
     pub state: AccountState,
-    /// Whether the password is past its end.
+    /// Whether the account is locked temporarily, whatever passwords were tried.
+    #[serde(default)]
+    pub locked: bool,
+    /// Whether the password has expired.
     #[serde(default)]
     pub password_expired: bool,
-    /// Whether the system demands a new password before the account is used.
+    /// Whether a new password must be set before the account is used.
     #[serde(default)]
     pub new_password_required: bool,
-    /// Rights of the account, out of those that COM needs. Where absent: all of the rights group COM Admin.
+    /// Rights of the account out of those that COM needs; all four where absent.
     #[serde(default = "all_rights")]
-    #[schemars(length(max = 4))]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub rights: Vec<Right>,
 }
 
-/// State of an account.
+/// Whether an account may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum AccountState {
-    /// May be used.
+    /// It may be used.
     #[default]
     Enabled,
-    /// Off, as on a new system.
+    /// It is off, for example because nobody switched it on.
     Disabled,
-    /// Switched off by an administrator.
+    /// An administrator switched it off.
     DisabledByAdministrator,
-    /// Locked until this changes.
-    Locked,
+}
+
+/// How many applications may be signed in to the system, and how many are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Sessions {
+    /// Most applications signed in at a time, COM included.
+    #[schemars(range(max = 1000))]
+    pub limit: u32,
+    /// How many are signed in without COM.
+    #[schemars(range(max = 1000))]
+    pub in_use: u32,
 }
 
 /// When wrong passwords lock an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lockout {
-    /// Wrong passwords in a row that lock; 0 never locks.
-    #[schemars(range(min = 0, max = 100))]
+    /// Wrong passwords in a row that lock an account.
+    #[schemars(range(min = 1, max = 1000))]
     pub attempts: u32,
-    /// Seconds the lock holds.
+    /// Seconds an account then stays locked.
     #[schemars(range(min = 1, max = 86400))]
     pub seconds: u32,
 }
 
-/// Applications signed in to a system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Sessions {
-    /// How many may be signed in at a time.
-    #[schemars(range(min = 1, max = 1000))]
-    pub limit: u32,
-    /// How many others are signed in now.
-    #[schemars(range(min = 0, max = 1000))]
-    pub in_use: u32,
-}
-
-/// The network between a system and COM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+/// The network between the system and COM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Network {
-    /// Whether the system reaches COM. Cutting it drops the session.
+    /// Whether the system has a network.
     pub connected: bool,
-    /// Whether packets vanish without a trace: the session stays open and nothing comes or goes.
+    /// Only while not connected: packets vanish instead of connections being broken, so that COM hears nothing.
     pub silent: bool,
-    /// Milliseconds added to whatever the system sends.
-    #[schemars(range(min = 0, max = 60000))]
+    /// Milliseconds a message takes in one direction.
+    #[schemars(range(max = 60000))]
     pub latency_milliseconds: u32,
+    /// Percentage of packets that are lost and sent again.
+    #[schemars(range(max = 100))]
+    pub loss_percent: u8,
 }
 
-/// A system's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+/// The system's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Clock {
-    /// Seconds the clock is ahead of real time; negative is behind.
-    #[schemars(range(min = -315_360_000, max = 315_360_000))]
+    /// Seconds the system's clock is ahead of the true time; negative where it is behind.
+    #[schemars(range(min = -3_153_600_000i64, max = 3_153_600_000i64))]
     pub offset_seconds: i64,
 }
 
-/// A server of a Server Edition network beside the primary.
+/// A server of the system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkServer {
+pub struct Server {
     /// Name, unique in the system.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
     /// What it does.
     pub role: ServerRole,
-    /// Its address in the customer's network.
-    #[schemars(length(min = 1, max = 253))]
-    pub address: String,
     /// Its software version; the primary's where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 3, max = 40), regex(pattern = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,5}$"))]
-    pub software_version: Option<String>,
-    /// Whether it is switched on and reached by the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,5}$"), length(max = 41))]
+    pub version: Option<SoftwareVersion>,
+    /// Its address in the system's network; the system's own where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub address: Option<String>,
+    /// Whether the primary reaches it.
     #[serde(default = "yes")]
-    pub powered: bool,
+    pub online: bool,
 }
 
-/// A reboot by hand.
+/// A restart of the system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reboot {
-    /// Any text; a new one reboots the system once.
+    /// Any text. The system restarts once each time it changes; what stands here when the system first starts restarts nothing.
     #[schemars(length(min = 1, max = 64))]
     pub token: String,
-    /// Seconds until the system is back.
+    /// Seconds the system is away.
     #[serde(default = "default_outage")]
-    #[schemars(range(min = 0, max = 3600))]
+    #[schemars(range(max = 86400))]
     pub outage_seconds: u32,
+    /// Whether it restarts to finish an upgrade or a restore, and says so when it leaves.
+    #[serde(default)]
+    pub for_change: bool,
 }
 
-/// What a system writes into its log by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+/// What the system writes into its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Logging {
-    /// Lines a minute.
-    #[schemars(range(min = 0, max = 60000))]
+    /// Lines of everyday call traffic per minute, beside what really happens.
+    #[schemars(range(max = 60000))]
     pub lines_per_minute: u32,
-    /// Most bytes of log files kept on the system; the oldest go. 0 means what the profile allows (128 MB on an IP500 V2).
-    #[schemars(range(min = 0, max = 4_294_967_296_u64))]
-    pub maximum_bytes: u64,
-}
-
-fn all_rights() -> Vec<Right> {
-    Right::ALL.to_vec()
-}
-fn yes() -> bool {
-    true
-}
-fn default_outage() -> u32 {
-    10
+    /// Megabytes (10^6 bytes) of log files the system keeps; what such a system keeps where absent: 128 for `IP500 V2`, 4000 for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4000))]
+    pub keep_megabytes: Option<u32>,
 }
 
 impl Default for Causes {
     fn default() -> Self {
         Self {
-            profile: Profile::Ip500V2,
-            software_version: "11.1.3.2.0".to_owned(),
+            profile: default_profile(),
+            software_version: default_version(),
             system_name: None,
-            address: "192.0.2.1".to_owned(),
-            time_zone: "UTC".to_owned(),
+            system_id: None,
+            time_zone: None,
+            address: None,
+            port: default_port(),
             service_users: Vec::new(),
-            lockout: Lockout::default(),
-            remote_operations: RemoteOperations::ALL,
-            voicemail_backup: VoicemailBackup::default(),
-            certificates: CertificateSwitches::default(),
+            remote_operations: None,
+            voicemail_backup: None,
+            certificates: None,
             sessions: Sessions::default(),
+            lockout: Lockout::default(),
             network: Network::default(),
             clock: Clock::default(),
             servers: Vec::new(),
@@ -219,23 +250,51 @@ impl Default for Causes {
         }
     }
 }
-impl Default for Lockout {
-    fn default() -> Self {
-        Self { attempts: 5, seconds: 60 }
-    }
-}
+
 impl Default for Sessions {
     fn default() -> Self {
         Self { limit: 10, in_use: 0 }
     }
 }
-impl Default for Network {
+
+impl Default for Lockout {
     fn default() -> Self {
-        Self { connected: true, silent: false, latency_milliseconds: 0 }
+        Self { attempts: 5, seconds: 600 }
     }
 }
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { connected: true, silent: false, latency_milliseconds: 0, loss_percent: 0 }
+    }
+}
+
 impl Default for Logging {
     fn default() -> Self {
-        Self { lines_per_minute: 6, maximum_bytes: 0 }
+        Self { lines_per_minute: 6, keep_megabytes: None }
     }
+}
+
+fn default_profile() -> Profile {
+    Profile::Ip500V2
+}
+
+fn default_version() -> SoftwareVersion {
+    "11.1.3.2.0".parse().expect("it is a version")
+}
+
+fn default_port() -> u16 {
+    443
+}
+
+fn default_outage() -> u32 {
+    30
+}
+
+fn all_rights() -> Vec<Right> {
+    Right::ALL.to_vec()
+}
+
+fn yes() -> bool {
+    true
 }
