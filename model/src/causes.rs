@@ -94,7 +94,7 @@ pub struct ServiceUser {
     pub name: String,
     /// Key of the password in the Secret of passwords. Where absent, the account never had a password and counts as disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}$"))]
+    #[schemars(length(max = 253), regex(pattern = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"))]
     pub password_secret_key: Option<String>,
     /// Whether the account may be used.
     #[serde(default)]
