@@ -1,0 +1,23 @@
+//! Files that are either the old or the new one, whenever the power goes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Readable by the owner only: keys, verifiers.
+const PRIVATE: u32 = 0o600;
+
+/// Writes a file so that a crash at any point leaves the old or the new content, on the disk when this returns.
+///
+/// # Errors
+/// As the file system says.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a folder"))?;
+    let temporary = path.with_extension("writing");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
