@@ -1,0 +1,209 @@
+//! Preparing a pod and starting its containers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Container;
+use tokio::time::Instant;
+
+use super::environment::{Environment, Surroundings, resolve};
+use super::execution;
+use super::mounts::{Mounts, inside};
+use super::probes::Target;
+use super::state::{Current, Ended, retry_delay};
+use super::volumes::{self, Places};
+use super::watching::Watch;
+use super::worker::{Done, Running, Worker};
+use crate::node::options::Program;
+use crate::node::process::{Execution, Instance};
+
+impl Worker {
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { cluster: self.shared.cluster.as_ref(), pod: &self.pod, address: self.facts.address, host: self.facts.host }
+    }
+
+    /// Makes folders and volumes. What is missing may come yet: it is tried again.
+    pub(super) async fn prepare(&mut self) -> bool {
+        if self.prepare_again.is_some_and(|again| again > Instant::now()) {
+            return false;
+        }
+        match self.make_volumes().await {
+            Ok(volumes) => {
+                self.volumes = volumes;
+                self.facts.prepared = true;
+                self.prepare_again = None;
+                true
+            }
+            Err(why) => {
+                // One Event for each reason, not for each attempt.
+                if self.last_mount_failure.as_ref() != Some(&why) {
+                    self.note(true, "FailedMount", why.clone(), None);
+                    self.last_mount_failure = Some(why);
+                }
+                self.prepare_again = Some(Instant::now() + retry_delay(self.prepare_attempts));
+                self.prepare_attempts = self.prepare_attempts.saturating_add(1);
+                false
+            }
+        }
+    }
+
+    async fn make_volumes(&self) -> Result<Vec<(String, PathBuf)>, String> {
+        let folder = self.folder();
+        for part in ["processes", "volumes", "containers", "logs"] {
+            let path = folder.join(part);
+            std::fs::create_dir_all(&path).map_err(|error| format!("cannot make the folder {}: {error}", path.display()))?;
+        }
+        let (volumes, claims) = (folder.join("volumes"), self.shared.options.data.join("claims"));
+        let places = Places { volumes: &volumes, claims: &claims };
+        let mut made = Vec::new();
+        for volume in self.spec().into_iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+            let path = volumes::make(volume, &places, &self.surroundings()).await;
+            made.push((volume.name.clone(), path.map_err(|why| format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name))?));
+        }
+        Ok(made)
+    }
+
+    /// Starts a container, or puts it where it waits for its next attempt.
+    pub(super) async fn start(&mut self, index: usize) {
+        let container = self.states[index].spec.clone();
+        let image = container.image.clone().unwrap_or_default();
+        let Some(program) = self.shared.options.images.find(&image).cloned() else {
+            let message = self.shared.options.images.explain_missing(&image);
+            self.note(true, "Failed", format!("Error: ErrImagePull: {message}"), Some(index));
+            // The map is fixed for the agent's life: trying again would bring nothing.
+            self.states[index].stuck = true;
+            self.states[index].current = Current::Waiting { reason: "ErrImagePull", message: Some(message) };
+            return;
+        };
+        let (execution, mounts) = match self.execution(&container, &program).await {
+            Ok(found) => found,
+            Err(Unready::Configuration(why)) => return self.hold(index, "CreateContainerConfigError", why),
+            Err(Unready::Program(why)) => return self.start_failed(index, why),
+        };
+        if self.states[index].last.is_none() && self.states[index].restarts == 0 {
+            self.note(false, "Pulled", format!("Container image {image:?} is program {} on this machine", program.path.display()), Some(index));
+        }
+        let name = &container.name;
+        let log = match self.logs.container(name).map(|log| log.begin()) {
+            Some(Ok(log)) => log,
+            Some(Err(error)) => return self.hold(index, "CreateContainerError", format!("cannot make the log of container {name}: {error}")),
+            None => return self.hold(index, "CreateContainerError", format!("container {name} has no log")),
+        };
+        let (instance, life) = match Instance::start(&self.shared.spawner, &execution, Arc::clone(&log)).await {
+            Ok(started) => started,
+            Err(error) => return self.start_failed(index, format!("cannot start {}: {error}", execution.program.display())),
+        };
+        self.record(name, &instance);
+        self.tasks.spawn(async move { Done::Exit(index, life.await) });
+        let target = Arc::new(Target { spawner: Arc::clone(&self.shared.spawner), execution, address: self.facts.address, container, mounts });
+        self.began(index, &instance, target);
+    }
+
+    fn began(&mut self, index: usize, instance: &Instance, target: Arc<Target>) {
+        self.lives += 1;
+        let watch = Watch { index, life: self.lives, target: Arc::clone(&target), findings: self.findings.clone() };
+        let watcher = self.tasks.spawn(async move {
+            watch.run().await;
+            Done::Helper
+        });
+        self.running[index] = Some(Running { signaller: instance.signaller(), watcher, stopper: None, target, life: self.lives });
+        self.states[index].begin(instance.started);
+        let name = self.states[index].spec.name.clone();
+        self.note(false, "Created", format!("Created container: {name}"), Some(index));
+        self.note(false, "Started", format!("Started container {name}"), Some(index));
+    }
+
+    /// On disk before anything else is done with the process, so that the next agent can end it.
+    fn record(&self, name: &str, instance: &Instance) {
+        let path = self.folder().join("processes").join(format!("{name}.json"));
+        let written = serde_json::to_vec(&instance.identity).map_err(std::io::Error::other).and_then(|bytes| std::fs::write(&path, bytes));
+        if let Err(error) = written {
+            tracing::warn!(%error, path = %path.display(), "the record of a process could not be written; it is found by its environment instead");
+        }
+    }
+
+    async fn execution(&self, container: &Container, program: &Program) -> Result<(Execution, Mounts), Unready> {
+        let environment = resolve(container, self.base(program), &self.surroundings()).await.map_err(Unready::Configuration)?;
+        let mounts = self.mounts(container, &environment).map_err(Unready::Configuration)?;
+        let mut rewritten = Environment::default();
+        for (name, value) in environment.iter() {
+            rewritten.set(name, mounts.rewrite(value));
+        }
+        let folder = self.container_folder(&container.name);
+        // Expansion sees the values as the manifest has them; what is put together is rewritten once.
+        let marker = format!("{}/{}", self.uid(), container.name);
+        let mut execution = execution::plan(container, program, &environment, &mounts, &folder, &marker).map_err(Unready::Program)?;
+        execution.environment = rewritten.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok((execution, mounts))
+    }
+
+    fn container_folder(&self, name: &str) -> PathBuf {
+        self.folder().join("containers").join(name)
+    }
+
+    /// What every container has: the search path of this process, a home of its own, and what the image brings.
+    fn base(&self, program: &Program) -> Environment {
+        let mut base = Environment::default();
+        base.set("PATH", std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()));
+        base.set("HOSTNAME", self.pod.metadata.name.clone().unwrap_or_default());
+        for (name, value) in &program.environment {
+            base.set(name, value);
+        }
+        base
+    }
+
+    fn mounts(&self, container: &Container, environment: &Environment) -> Result<Mounts, String> {
+        let mut entries = Vec::new();
+        for mount in container.volume_mounts.iter().flatten() {
+            let (_, folder) = self.volumes.iter().find(|(name, _)| *name == mount.name).ok_or_else(|| format!("there is no volume {:?}", mount.name))?;
+            let sub_path = match (&mount.sub_path, &mount.sub_path_expr) {
+                (_, Some(expression)) if !expression.is_empty() => environment.expand(expression),
+                (path, _) => path.clone().unwrap_or_default(),
+            };
+            let folder = if sub_path.is_empty() { folder.clone() } else { sub_folder(folder, &sub_path)? };
+            entries.push((mount.mount_path.clone(), folder));
+        }
+        Ok(Mounts::new(entries))
+    }
+
+    fn hold(&mut self, index: usize, reason: &'static str, message: String) {
+        let news = !matches!(&self.states[index].current, Current::Waiting { message: Some(old), .. } if *old == message);
+        if news {
+            self.note(true, "Failed", format!("Error: {message}"), Some(index));
+        }
+        self.states[index].hold(reason, message, Instant::now());
+    }
+
+    fn start_failed(&mut self, index: usize, why: String) {
+        self.note(true, "Failed", format!("Error: {why}"), Some(index));
+        let now = Timestamp::now();
+        let ended =
+            Ended { code: 128, signal: None, reason: "StartError".to_owned(), message: Some(why), started: Some(now), finished: Some(now) };
+        if self.states[index].last.is_some() || matches!(self.states[index].current, Current::Ended(_)) {
+            self.states[index].restarts += 1;
+        }
+        self.ended(index, ended, Duration::ZERO);
+    }
+}
+
+/// Why a container does not start.
+enum Unready {
+    /// Something it refers to is missing; it may come.
+    Configuration(String),
+    /// Its program cannot be run: this counts as a start.
+    Program(String),
+}
+
+/// A sub path that does not exist becomes a folder, as with the kubelet. It must not lead out of the volume through a link either.
+fn sub_folder(volume: &std::path::Path, sub_path: &str) -> Result<PathBuf, String> {
+    let path = inside(volume, sub_path)?;
+    let failed = |error: std::io::Error| format!("cannot prepare sub path {sub_path:?}: {error}");
+    if !path.exists() {
+        std::fs::create_dir_all(&path).map_err(failed)?;
+    }
+    let real = path.canonicalize().map_err(failed)?;
+    let root = volume.canonicalize().map_err(failed)?;
+    if real.starts_with(&root) { Ok(real) } else { Err(format!("sub path {sub_path:?} leads out of its volume")) }
+}
