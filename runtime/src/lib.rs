@@ -2,6 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`cache`] | one watch a kind, from which several controllers are triggered |
+//! | [`controller`] | runs one reconciler |
 //! | [`retry`] | class of an error decides when to try again, with back-off and jitter per object |
 //! | [`watch`] | watches that one undecodable object cannot stop |
 //! | [`status`] | status by server-side apply, written only where it differs |
@@ -11,6 +13,8 @@
 //! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level` |
 //! | [`tasks`] | tasks that are all joined: one that dies ends the process |
 
+pub mod cache;
+pub mod controller;
 pub mod events;
 pub mod logging;
 pub mod metrics;
