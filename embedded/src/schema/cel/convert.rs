@@ -97,7 +97,7 @@ fn duration(value: &str) -> Option<Cel> {
 }
 
 fn made_by(function: &str, value: &str) -> Option<Cel> {
-    let expression = super::program::parse(&format!("{function}({})", Value::from(value))).ok()?;
+    let expression = super::program::parse_here(&format!("{function}({})", Value::from(value))).ok()?;
     Cel::resolve(&expression, &super::functions::FUNCTIONS).ok()
 }
 

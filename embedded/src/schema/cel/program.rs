@@ -14,44 +14,109 @@ use crate::schema::Rule;
 /// Longest rule that is compiled, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
 
+/// Deepest nesting of brackets that is parsed.
+const MAX_BRACKETS: usize = 64;
+
+/// Deepest tree that is evaluated.
+const MAX_DEPTH: usize = 100;
+
+/// Up to this depth an expression is evaluated on the stack of whoever asks. A level takes some 20 KB of it in an unoptimised build.
+const SHALLOW: usize = 20;
+
+/// Deeper ones, and the parser, get a stack of this many bytes; only what they use of it becomes memory.
+pub(super) const STACK: usize = 128 * 1024 * 1024;
+
 /// A rule ready to run.
 #[derive(Debug)]
 pub(in crate::schema) struct Program {
     /// The rule, or why it does not compile.
-    pub(super) expression: Result<IdedExpr, String>,
+    pub(super) expression: Result<Expression, String>,
     /// The expression for the message, where there is one that compiles.
-    pub(super) message: Option<Result<IdedExpr, String>>,
+    pub(super) message: Option<Result<Expression, String>>,
     /// Whether it names `oldSelf`.
     pub(super) transition: bool,
+}
+
+/// An expression ready to run.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub(super) root: IdedExpr,
+    /// How many parts it has: what one evaluation costs, loops aside.
+    pub(super) cost: u64,
+    /// Whether it may need more stack than is left where it is asked for.
+    pub(super) deep: bool,
 }
 
 impl Program {
     /// Compiles a rule and its message expression.
     pub(in crate::schema) fn compile(rule: &Rule) -> Self {
         let expression = compile(&rule.rule);
-        let transition = expression.as_ref().is_ok_and(|expression| names(expression, "oldSelf"));
+        let transition = expression.as_ref().is_ok_and(|expression| names(&expression.root, "oldSelf"));
         let message = Some(rule.message_expression.trim()).filter(|text| !text.is_empty()).map(compile);
         Self { expression, message, transition }
     }
 }
 
 /// Parses and rewrites one expression.
-pub(super) fn compile(text: &str) -> Result<IdedExpr, String> {
-    let mut expression = parse(text)?;
-    rewrite(&mut expression);
-    Ok(expression)
+pub(super) fn compile(text: &str) -> Result<Expression, String> {
+    let mut root = parse(text)?;
+    rewrite(&mut root);
+    let (cost, deep) = (size(&root), depth(&root) > SHALLOW);
+    Ok(Expression { root, cost, deep })
 }
 
 /// Parses one expression as it stands.
+///
+/// The parser recurses, more deeply than the result does, and a stack that overflows ends the whole process: so brackets are
+/// counted first, it gets a stack of its own, and what comes out may not be deeper than an evaluation can go.
 pub(super) fn parse(text: &str) -> Result<IdedExpr, String> {
     if text.len() > MAX_LENGTH {
         return Err(format!("the expression has {} bytes, more than the {MAX_LENGTH} that are allowed", text.len()));
     }
-    let expression = Parser::new().enable_optional_syntax(true).parse(text).map_err(|errors| errors.to_string())?;
-    match unsupported(&expression) {
-        Some(what) => Err(format!("{what} is not supported in rules")),
-        None => Ok(expression),
+    if brackets(text) > MAX_BRACKETS {
+        return Err(format!("brackets are nested deeper than the {MAX_BRACKETS} levels that are allowed"));
     }
+    let parser = std::thread::Builder::new().name("cel-parser".to_owned()).stack_size(STACK);
+    let parsed = std::thread::scope(|scope| {
+        let thread = parser.spawn_scoped(scope, || parse_here(text)).map_err(|error| format!("no thread to parse it: {error}"))?;
+        thread.join().map_err(|_| "the parser gave up on it".to_owned())?
+    })?;
+    match unsupported(&parsed) {
+        Some(what) => Err(format!("{what} is not supported in rules")),
+        None => Ok(parsed),
+    }
+}
+
+/// Parses without a stack of its own: for short texts that are ours.
+pub(super) fn parse_here(text: &str) -> Result<IdedExpr, String> {
+    let expression = Parser::new().enable_optional_syntax(true).parse(text).map_err(|errors| errors.to_string())?;
+    if depth(&expression) > MAX_DEPTH {
+        return Err(format!(
+            "the expression is nested deeper than the {MAX_DEPTH} levels that are allowed; use lists and macros, or several rules"
+        ));
+    }
+    Ok(expression)
+}
+
+/// How deeply brackets are nested. What is quoted counts too, which errs to the safe side.
+fn brackets(text: &str) -> usize {
+    let (mut level, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => level += 1,
+            b')' | b']' | b'}' => level = level.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(level);
+    }
+    deepest
+}
+
+/// How deep the tree is.
+fn depth(expression: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    each_child(expression, &mut |child| deepest = deepest.max(depth(child)));
+    deepest + 1
 }
 
 /// What the interpreter cannot run.
@@ -121,8 +186,8 @@ fn each_child_mut(expression: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr
     }
 }
 
-/// How many parts an expression has: what one evaluation costs, loops aside.
-pub(super) fn size(expression: &IdedExpr) -> u64 {
+/// How many parts an expression has.
+fn size(expression: &IdedExpr) -> u64 {
     let mut total = 1;
     each_child(expression, &mut |child| total += size(child));
     total

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use kube_cel::cel::objects::OptionalValue;
-use kube_cel::cel::parser::Expression;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
 use super::budget::{self, OBJECT_LIMIT, RULE_LIMIT};
 use super::convert::to_cel;
 use super::functions::FUNCTIONS;
-use super::program::{Program, size};
+use super::program::{Expression, Program, STACK};
 use crate::schema::validate::OldItems;
 use crate::schema::{Rule, Schema};
 use crate::status::FieldError;
@@ -126,11 +125,12 @@ impl Run {
     }
 
     fn evaluate(&mut self, expression: &Expression, context: &Context) -> Outcome {
-        let limit = RULE_LIMIT.min(self.left).saturating_sub(size(expression));
-        let (result, used) = budget::with_limit(limit, || Cel::resolve(expression, context));
+        let limit = RULE_LIMIT.min(self.left).saturating_sub(expression.cost);
+        let here = || budget::with_limit(limit, || Cel::resolve(&expression.root, context));
+        let (result, used) = if expression.deep { elsewhere(here) } else { here() };
         match used {
             Some(used) => {
-                self.left = self.left.saturating_sub(used + size(expression));
+                self.left = self.left.saturating_sub(used + expression.cost);
                 Outcome::Value(result)
             }
             None => Outcome::TooExpensive,
@@ -154,6 +154,18 @@ impl Run {
     fn fail(&mut self, text: &str) {
         self.errors.push(FieldError { reason: "FieldValueInvalid", field: shown(&self.path), message: format!("Invalid value: {text}") });
     }
+}
+
+type Evaluated = (Result<Cel, ExecutionError>, Option<u64>);
+
+/// Evaluates on a stack that is large enough.
+fn elsewhere(work: impl FnOnce() -> Evaluated + Send) -> Evaluated {
+    let failed = |text: &str| (Err(ExecutionError::function_error("rule", text)), Some(0));
+    let thread = std::thread::Builder::new().name("cel-rule".to_owned()).stack_size(STACK);
+    std::thread::scope(|scope| match thread.spawn_scoped(scope, work) {
+        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the interpreter gave up on it")),
+        Err(error) => failed(&format!("no thread to evaluate it: {error}")),
+    })
 }
 
 enum Outcome {
