@@ -1,6 +1,7 @@
 //! What changed between two states of an object.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -34,14 +35,16 @@ pub fn compare(schema: &Schema, old: &Value, new: &Value, structures: bool) -> C
 }
 
 /// Parts of built-in kinds that are Go structures by value although their schema does not require them.
-const STRUCTURES: [&str; 13] = [
+const STRUCTURES: [&str; 15] = [
     "acceptedNames",
     "daemonEndpoints",
     "deprecatedSource",
+    "involvedObject",
     "kubeletEndpoint",
     "loadBalancer",
     "metadata",
     "nodeInfo",
+    "regarding",
     "resources",
     "source",
     "spec",
@@ -65,6 +68,8 @@ struct Change {
 }
 
 static NULL: Value = Value::Null;
+/// A structure with no field set.
+static NOTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
 
 impl Comparer {
     fn place(self, shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
@@ -133,8 +138,9 @@ impl Comparer {
             if is_blank(only) {
                 return;
             }
-            old = old.or(Some(&NULL));
-            new = new.or(Some(&NULL));
+            let nothing = if only.is_object() { &*NOTHING } else { &NULL };
+            old = old.or(Some(nothing));
+            new = new.or(Some(nothing));
         }
         let change = self.place(field, old, new);
         record(into, change, || PathElement::field(name));
@@ -207,5 +213,8 @@ fn is_blank(value: &Value) -> bool {
 /// Whether a Go structure has this field even if the JSON does not show it.
 fn is_always_there(shape: Shape<'_>, name: &str) -> bool {
     let Shape::Known(schema) = shape else { return false };
-    schema.properties.contains_key(name) && (STRUCTURES.contains(&name) || schema.required.iter().any(|required| required == name))
+    // A CustomResourceDefinition's status writes its conditions even when there are none.
+    let conditions = name == "conditions" && schema.properties.contains_key("acceptedNames");
+    schema.properties.contains_key(name)
+        && (conditions || STRUCTURES.contains(&name) || schema.required.iter().any(|required| required == name))
 }

@@ -1,5 +1,7 @@
 //! Removing what an applier no longer applies.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::element::PathElement;
@@ -78,14 +80,15 @@ fn remove(shape: Shape<'_>, value: &mut Value, set: &FieldSet) {
     }
 }
 
-/// Drops the nulls that pruning left where `live` has a map or list.
+/// Drops the nulls that pruning left where `live` has a map or list, as the schema has no null there. Where there is no schema
+/// they stay, as on a real server.
 pub(super) fn drop_emptied(shape: Shape<'_>, value: &mut Value, live: &Value) {
     match (value, live) {
         (Value::Object(map), Value::Object(live)) if shape.is_granular_map() => {
             for (name, old) in live {
                 let field = shape.member(name).shape;
                 match map.get_mut(name) {
-                    Some(Value::Null) if !matches!(field.form(old), Form::Leaf) => {
+                    Some(Value::Null) if matches!(field, Shape::Known(_)) && !matches!(field.form(old), Form::Leaf) => {
                         map.remove(name);
                     }
                     Some(value) => drop_emptied(field, value, old),
@@ -94,7 +97,7 @@ pub(super) fn drop_emptied(shape: Shape<'_>, value: &mut Value, live: &Value) {
             }
         }
         (Value::Array(items), Value::Array(live)) if shape.is_granular_list() => {
-            let keyed: std::collections::BTreeMap<PathElement, &Value> =
+            let keyed: BTreeMap<PathElement, &Value> =
                 live.iter().enumerate().map(|(position, item)| (shape.stored_key(position, item), item)).collect();
             for (position, item) in items.iter_mut().enumerate() {
                 if let Some(old) = keyed.get(&shape.stored_key(position, item)) {

@@ -85,8 +85,6 @@ fn mismatch(schema: &Schema, value: &Value) -> Option<String> {
         | (Kind::String, Value::String(_))
         | (Kind::Integer | Kind::Number, Value::Number(_))
         | (Kind::Boolean, Value::Bool(_)) => None,
-        // A quantity may be written as a number.
-        (Kind::String, Value::Number(_)) if schema.format == "quantity" => None,
         (Kind::IntOrString, _) if scalar => None,
         (Kind::Object, _) => Some(format!("expected map, got &{{{}}}", go_text(value))),
         (Kind::Array, _) => Some(format!("expected list, got &{{{}}}", go_text(value))),
