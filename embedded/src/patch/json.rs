@@ -1,12 +1,17 @@
 //! RFC 6902.
 
-use json_patch::Patch;
+use std::slice::from_ref;
+
+use json_patch::{Patch, PatchOperation};
 use serde_json::{Map, Value};
 
 use crate::status::Status;
 
 /// Most operations one patch may have, as in Kubernetes.
 const MAX_OPERATIONS: usize = 10_000;
+
+/// Most bytes that the `copy` operations of one patch may add: each could double the object.
+const MAX_COPIED: usize = 3 * 1024 * 1024;
 
 /// `target` with the operations of `patch` applied, all or none.
 ///
@@ -23,8 +28,29 @@ pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, Status> {
     let patch: Patch = serde_json::from_value(patch.clone())
         .map_err(|error| Status::bad_request(format!("error decoding patch: the body must be a list of JSON patch operations: {error}")))?;
     let mut patched = target.clone();
-    json_patch::patch_unsafe(&mut patched, &patch).map_err(|_| rejected())?;
+    let mut copied = 0;
+    for operation in &patch.0 {
+        match operation {
+            // A missing value passes for null: clients test so that a field is not there yet.
+            PatchOperation::Test(test) if test.value.is_null() && test.path.resolve(&patched).is_err() => continue,
+            PatchOperation::Copy(copy) => {
+                copied += copy.from.resolve(&patched).map_or(0, |value| value.to_string().len());
+                if copied > MAX_COPIED {
+                    return Err(too_much_copied(copied));
+                }
+            }
+            _ => {}
+        }
+        json_patch::patch_unsafe(&mut patched, from_ref(operation)).map_err(|_| rejected())?;
+    }
     Ok(patched)
+}
+
+fn too_much_copied(copied: usize) -> Status {
+    let message = format!(
+        "Request entity is too large: Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"
+    );
+    Status::new(413, "RequestEntityTooLarge", message)
 }
 
 /// What Kubernetes says of every operation that fails.

@@ -21,7 +21,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use cel::check_rules;
+pub use cel::{Expression, Variable, check_rules};
 pub use compiled::Compiled;
 pub use decode::{prune, unknown_fields};
 pub use defaults::apply_defaults;

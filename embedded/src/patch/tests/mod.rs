@@ -68,3 +68,17 @@ fn what_is_no_json_patch_is_a_bad_request() {
     let many = vec![json!({"op": "test", "path": "/a", "value": 1}); 10_001];
     assert_eq!(json_patch(&json!({"a": 1}), &json!(many)).unwrap_err().code, 413);
 }
+
+#[test]
+fn a_missing_field_passes_a_test_for_null() {
+    let patch = json!([{"op": "test", "path": "/metadata/finalizers", "value": null}, {"op": "add", "path": "/metadata/finalizers", "value": ["x"]}]);
+    assert_eq!(json_patch(&json!({"metadata": {}}), &patch).unwrap(), json!({"metadata": {"finalizers": ["x"]}}));
+    assert_eq!(json_patch(&json!({"metadata": {"finalizers": ["y"]}}), &patch).unwrap_err().code, 422);
+}
+
+#[test]
+fn copies_that_double_the_object_end() {
+    let mut operations = vec![json!({"op": "add", "path": "/a", "value": {"text": "x".repeat(100)}})];
+    operations.extend((0..60).map(|n| json!({"op": "copy", "from": "/a", "path": format!("/a/{n}")})));
+    assert_eq!(json_patch(&json!({}), &json!(operations)).unwrap_err().code, 413);
+}

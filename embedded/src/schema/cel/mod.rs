@@ -8,6 +8,7 @@
 //! | [`convert`] | JSON to CEL values, as the schema declares them |
 //! | [`run`] | walks an object and evaluates its rules |
 //! | [`check`] | what is wrong with the rules of a new schema |
+//! | [`expression`] | expressions over other variables, for admission policies |
 //!
 //! Differences to a real server: there is no type checker (an unknown field of `self` is found, a comparison of a string with a
 //! number is not, and fails when the rule runs); lists of type set compare in order; `type()` does not exist.
@@ -15,10 +16,12 @@
 mod budget;
 mod check;
 mod convert;
+mod expression;
 mod functions;
 mod program;
 mod run;
 
 pub use check::check_rules;
+pub use expression::{Expression, Variable};
 pub(super) use program::Program;
 pub(super) use run::validate;

@@ -125,12 +125,10 @@ impl Run {
     }
 
     fn evaluate(&mut self, expression: &Expression, context: &Context) -> Outcome {
-        let limit = RULE_LIMIT.min(self.left).saturating_sub(expression.cost);
-        let here = || budget::with_limit(limit, || Cel::resolve(&expression.root, context));
-        let (result, used) = if expression.deep { elsewhere(here) } else { here() };
+        let (result, used) = evaluate(expression, context, RULE_LIMIT.min(self.left));
         match used {
             Some(used) => {
-                self.left = self.left.saturating_sub(used + expression.cost);
+                self.left = self.left.saturating_sub(used);
                 Outcome::Value(result)
             }
             None => Outcome::TooExpensive,
@@ -156,7 +154,14 @@ impl Run {
     }
 }
 
-type Evaluated = (Result<Cel, ExecutionError>, Option<u64>);
+pub(super) type Evaluated = (Result<Cel, ExecutionError>, Option<u64>);
+
+/// The result, and what it cost: `None` where that is more than `limit`, whatever the result says.
+pub(super) fn evaluate(expression: &Expression, context: &Context, limit: u64) -> Evaluated {
+    let here = || budget::with_limit(limit.saturating_sub(expression.cost), || Cel::resolve(&expression.root, context));
+    let (result, used) = if expression.deep { elsewhere(here) } else { here() };
+    (result, used.map(|used| used + expression.cost))
+}
 
 /// Evaluates on a stack that is large enough.
 fn elsewhere(work: impl FnOnce() -> Evaluated + Send) -> Evaluated {
@@ -201,7 +206,7 @@ fn shown(path: &str) -> String {
 }
 
 /// Interpreter errors in the words of Kubernetes' one.
-fn describe(error: &ExecutionError) -> String {
+pub(super) fn describe(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
         ExecutionError::NoSuchOverload | ExecutionError::UnsupportedBinaryOperator(..) | ExecutionError::ValuesNotComparable(..) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{lines, widget, with_spec};
-use crate::schema::{Schema, check_rules, validate};
+use crate::schema::{Expression, Schema, Variable, check_rules, validate};
 
 /// A schema of one field `x` with rules.
 fn ruled(mut x: Value, rules: Value) -> Schema {
@@ -283,4 +283,39 @@ fn the_deepest_rule_that_is_allowed_can_be_evaluated() {
     assert!(holds(json!({"type": "string"}), &chain, json!("x")));
     let sum = vec!["1"; 80].join("+");
     assert!(holds(json!({"type": "string"}), &format!("{sum} == 80"), json!("x")));
+}
+
+#[test]
+fn expressions_take_any_variables() {
+    let evaluate = |text: &str, object: &Value| {
+        let variables =
+            [Variable { name: "object", value: object, schema: None }, Variable { name: "oldObject", value: &Value::Null, schema: None }];
+        Expression::compile(text).unwrap().evaluate(&variables)
+    };
+    let object = json!({"metadata": {"labels": {"a-b": "x"}}, "spec": {"n": 2}});
+    assert_eq!(evaluate("object.spec.n > 1 && oldObject == null", &object), Ok(json!(true)));
+    assert_eq!(evaluate("'n is ' + string(object.spec.n)", &object), Ok(json!("n is 2")));
+    assert_eq!(evaluate("object.metadata.labels.map(k, k)", &object), Ok(json!(["a-b"])));
+    assert_eq!(evaluate("{'a': [1, 2.5, null]}", &object), Ok(json!({"a": [1, 2.5, null]})));
+    assert_eq!(evaluate("object.spec.m", &object), Err("no such key: m".to_owned()));
+    assert_eq!(evaluate("object.?spec.?m", &object), Ok(Value::Null));
+    assert!(Expression::compile("object.").is_err());
+}
+
+#[test]
+fn times_and_overflows_behave_as_in_cel() {
+    assert!(holds(
+        json!({"type": "string", "format": "date-time"}),
+        "self + duration('1h') == timestamp('2024-06-01T01:00:00Z')",
+        json!("2024-06-01T00:00:00Z")
+    ));
+    let schema = ruled(json!({"type": "integer"}), json!([{"rule": "self + self > 0"}]));
+    assert_eq!(
+        told(&schema, json!(i64::MAX), None),
+        ["FieldValueInvalid x: Invalid value: integer overflow evaluating rule: self + self > 0"]
+    );
+    let schema = ruled(json!({"x-kubernetes-int-or-string": true}), json!([{"rule": "self + 1 > 0"}]));
+    let error = told(&schema, json!("a"), None);
+    let expected = "FieldValueInvalid x: Invalid value: 'no such overload': call arguments did not match a supported operator, function or macro signature for rule: self + 1 > 0";
+    assert_eq!(error, [expected]);
 }
