@@ -24,6 +24,7 @@ pub mod node;
 pub mod patch;
 pub mod resource;
 pub mod schema;
+pub mod server;
 pub mod status;
 pub mod store;
 pub mod user;

@@ -30,6 +30,8 @@ struct Shelf {
     events: VecDeque<Event>,
     /// Highest revision among the events that had to go; a watch from below it has missed something.
     forgotten: u64,
+    /// Revision of the latest change; after a start, of the start.
+    changed: u64,
     /// Wakes the watches of this kind; made with the first.
     bell: Option<watch::Sender<u64>>,
 }
@@ -55,7 +57,11 @@ impl Memory {
     pub(super) fn new(revision: u64, objects: impl IntoIterator<Item = Object>, limits: Limits) -> Self {
         let mut shelves: HashMap<String, Shelf> = HashMap::new();
         for object in objects {
-            let shelf = shelves.entry(object.key.storage.clone()).or_insert_with(|| Shelf { forgotten: revision, ..Shelf::default() });
+            let shelf = shelves.entry(object.key.storage.clone()).or_insert_with(|| Shelf {
+                forgotten: revision,
+                changed: revision,
+                ..Shelf::default()
+            });
             shelf.objects.insert(place(&object.key), Arc::new(object));
         }
         Self(RwLock::new(State { revision, closed: false, shelves, order: VecDeque::new(), bytes: 0, limits, start: revision }))
@@ -118,7 +124,7 @@ impl State {
     fn shelf(&mut self, storage: &str) -> &mut Shelf {
         let start = self.start;
         if !self.shelves.contains_key(storage) {
-            self.shelves.insert(storage.to_owned(), Shelf { forgotten: start, ..Shelf::default() });
+            self.shelves.insert(storage.to_owned(), Shelf { forgotten: start, changed: start, ..Shelf::default() });
         }
         self.shelves.entry(storage.to_owned()).or_default()
     }
@@ -129,6 +135,7 @@ impl State {
         self.bytes += weight(&event);
         let storage = event.object.key.storage.clone();
         let shelf = self.shelf(&storage);
+        shelf.changed = event.revision;
         let place = place(&event.object.key);
         match event.change {
             Change::Deleted => shelf.objects.remove(&place),
@@ -164,6 +171,11 @@ impl State {
         for bell in self.shelves.values().filter_map(|shelf| shelf.bell.as_ref()) {
             bell.send_replace(self.revision);
         }
+    }
+
+    /// Revision of the latest change of any of these kinds.
+    pub(super) fn changed(&self, storages: &[&str]) -> u64 {
+        storages.iter().map(|storage| self.shelves.get(*storage).map_or(self.start, |shelf| shelf.changed)).max().unwrap_or(self.start)
     }
 
     /// Lowest revision a watch of this kind can start from.

@@ -113,6 +113,12 @@ impl Store {
         self.0.memory.read().revision
     }
 
+    /// The revision of the latest change of any of these storages (or of the start, if that was later): while it stays, whatever was
+    /// computed from them holds.
+    pub fn changed(&self, storages: &[&str]) -> u64 {
+        self.0.memory.read().changed(storages)
+    }
+
     /// Events after a revision, in order and without gaps.
     ///
     /// # Errors

@@ -205,3 +205,16 @@ async fn a_closed_store_refuses_writes_and_ends_watches() {
     assert!(soon(watch.next()).await.is_none());
     assert!(store.get(&key("default", "a")).is_some(), "reading goes on");
 }
+
+#[tokio::test]
+async fn the_latest_change_is_known_by_kind() {
+    let store = Store::in_memory();
+    let start = store.revision();
+    assert_eq!(store.changed(&["configmaps", "secrets"]), start);
+    let map = create(&store, &key("default", "a"), "").await.unwrap();
+    let secret = create(&store, &Key::new("secrets", "default", "s"), "").await.unwrap();
+    assert_eq!(store.changed(&["configmaps"]), map.revision);
+    assert_eq!(store.changed(&["configmaps", "secrets"]), secret.revision);
+    let gone = delete(&store, &map.key, map.revision).await.unwrap();
+    assert_eq!(store.changed(&["configmaps", "pods"]), gone.revision);
+}
