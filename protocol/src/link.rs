@@ -72,6 +72,13 @@ pub trait SystemLink: Send + Sync {
     /// What is known of its session; `None` if none was seen since this process started.
     fn view(&self, system: &SystemKey) -> Option<SessionView>;
 
+    /// Since when something with the system's certificate connects that does not speak the protocol, although the system itself was not seen
+    /// since this process started, so that there is no view to say it.
+    fn unrecognised_since(&self, system: &SystemKey) -> Option<Timestamp> {
+        let _ = system;
+        None
+    }
+
     /// Asks a system to do something. Repeating a request with the same operation id does nothing twice.
     async fn request(&self, system: &SystemKey, operation: &str, command: Command) -> Result<Done, LinkError>;
 
