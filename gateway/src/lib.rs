@@ -6,14 +6,27 @@
 //! | [`directory`] | what the gateway asks about customers and systems |
 //! | [`options`] | addresses, bounds, waits |
 //! | [`authority`] | COM's certificate authority |
+//! | [`gateway`] | listens, hands out its parts, goes down in order |
+//! | [`metrics`] | numbers for Prometheus |
 
 pub mod authority;
+mod connections;
 pub mod directory;
+mod enrolment;
 mod files;
+pub mod gateway;
+mod http;
 mod identity;
+pub mod metrics;
 pub mod options;
 mod rate;
+mod server_certificate;
+mod sessions;
+mod shared;
 
 pub use authority::Authority;
 pub use directory::{Credentials, Directory, DirectoryError, SystemEntry};
+pub use gateway::{BindError, Gateway, RunError};
+pub use metrics::Metrics;
 pub use options::Options;
+pub use server_certificate::ServerCertificateError;

@@ -1,0 +1,180 @@
+//! Numbers about the gateway, for Prometheus. Every label comes from an enum, so the number of series is fixed.
+
+use std::sync::Weak;
+
+use model::account::SignInOutcome;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use protocol::enrolment::ProblemReason;
+use protocol::message::FromSystem;
+
+use crate::sessions::end::EndReason;
+use crate::sessions::table::Table;
+
+/// Why a connection or request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Problem(ProblemReason),
+    TlsFailed,
+    ConnectionsOfAddress,
+    RequestTimedOut,
+    OldSession,
+}
+
+impl Refusal {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Problem(reason) => problem_label(reason),
+            Self::TlsFailed => "tls_failed",
+            Self::ConnectionsOfAddress => "connections_of_address",
+            Self::RequestTimedOut => "request_timed_out",
+            Self::OldSession => "old_session",
+        }
+    }
+}
+
+fn problem_label(reason: ProblemReason) -> &'static str {
+    match reason {
+        ProblemReason::NotRecognised => "not_recognised",
+        ProblemReason::AlreadyEnrolled => "already_enrolled",
+        ProblemReason::TooManyRequests => "too_many_requests",
+        ProblemReason::Malformed => "malformed",
+        ProblemReason::TooLarge => "too_large",
+        ProblemReason::UnsupportedVersion => "unsupported_version",
+        ProblemReason::CertificateNotAccepted => "certificate_not_accepted",
+        ProblemReason::Unavailable => "unavailable",
+    }
+}
+
+fn message_label(message: &FromSystem) -> &'static str {
+    match message {
+        FromSystem::Hello(_) => "hello",
+        FromSystem::Challenge { .. } => "challenge",
+        FromSystem::SignInResult(_) => "sign_in_result",
+        FromSystem::AccountChanged => "account_changed",
+        FromSystem::Report(_) => "report",
+        FromSystem::Answer(_) => "answer",
+        FromSystem::Goodbye { .. } => "goodbye",
+    }
+}
+
+fn outcome_label(outcome: Option<&SignInOutcome>) -> &'static str {
+    match outcome {
+        None => "no_credentials",
+        Some(SignInOutcome::Accepted { .. }) => "accepted",
+        Some(SignInOutcome::WrongPassword) => "wrong_password",
+        Some(SignInOutcome::UnknownUser) => "unknown_user",
+        Some(SignInOutcome::DisabledByAdministrator) => "disabled_by_administrator",
+        Some(SignInOutcome::Disabled) => "disabled",
+        Some(SignInOutcome::LockedTemporarily) => "locked_temporarily",
+        Some(SignInOutcome::PasswordExpired) => "password_expired",
+        Some(SignInOutcome::NewPasswordRequired) => "new_password_required",
+        Some(SignInOutcome::TooManySessions) => "too_many_sessions",
+    }
+}
+
+/// Numbers about the gateway.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    connections: IntGauge,
+    enrolments: IntCounterVec,
+    session_ends: IntCounterVec,
+    messages: IntCounterVec,
+    sign_ins: IntCounterVec,
+    refusals: IntCounterVec,
+    sessions: SessionsCollector,
+}
+
+impl Metrics {
+    pub(crate) fn new(table: Weak<Table>) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        Ok(Self {
+            connections: IntGauge::new("switchboard_gateway_connections", "Connections of systems and of peers that proved nothing yet.")?,
+            enrolments: counters("switchboard_gateway_enrolments_total", "Certificates asked for, by what came of it.", "result")?,
+            session_ends: counters("switchboard_gateway_session_ends_total", "Ended sessions, by why.", "reason")?,
+            messages: counters("switchboard_gateway_messages_total", "Messages received from systems.", "type")?,
+            sign_ins: counters("switchboard_gateway_sign_ins_total", "Sign-ins to systems, by what the system decided.", "outcome")?,
+            refusals: counters("switchboard_gateway_refusals_total", "Refused connections and requests, by why.", "reason")?,
+            sessions: SessionsCollector::new(table)?,
+        })
+    }
+
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// Another collector has one of the names.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.connections.clone()))?;
+        for counters in [&self.enrolments, &self.session_ends, &self.messages, &self.sign_ins, &self.refusals] {
+            registry.register(Box::new(counters.clone()))?;
+        }
+        registry.register(Box::new(self.sessions.clone()))
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionGauge {
+        self.connections.inc();
+        ConnectionGauge(self.connections.clone())
+    }
+
+    pub(crate) fn enrolment(&self, result: Result<&'static str, ProblemReason>) {
+        self.enrolments.with_label_values(&[result.unwrap_or_else(problem_label)]).inc();
+    }
+
+    pub(crate) fn session_end(&self, reason: EndReason) {
+        self.session_ends.with_label_values(&[reason.label()]).inc();
+    }
+
+    pub(crate) fn message(&self, message: Option<&FromSystem>) {
+        self.messages.with_label_values(&[message.map_or("unreadable", message_label)]).inc();
+    }
+
+    pub(crate) fn sign_in(&self, outcome: Option<&SignInOutcome>) {
+        self.sign_ins.with_label_values(&[outcome_label(outcome)]).inc();
+    }
+
+    pub(crate) fn sign_in_unproved(&self) {
+        self.sign_ins.with_label_values(&["unproved"]).inc();
+    }
+
+    pub(crate) fn refusal(&self, refusal: Refusal) {
+        self.refusals.with_label_values(&[refusal.label()]).inc();
+    }
+}
+
+/// Counts a connection while it lives.
+#[derive(Debug)]
+pub(crate) struct ConnectionGauge(IntGauge);
+
+impl Drop for ConnectionGauge {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Counts sessions by state when it is asked, from the table itself.
+#[derive(Debug, Clone)]
+struct SessionsCollector {
+    table: Weak<Table>,
+    gauge: IntGaugeVec,
+}
+
+impl SessionsCollector {
+    fn new(table: Weak<Table>) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("switchboard_gateway_sessions", "Sessions of systems: connected only, or signed in as well.");
+        Ok(Self { table, gauge: IntGaugeVec::new(opts, &["state"])? })
+    }
+}
+
+impl Collector for SessionsCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (connected, signed_in) = self.table.upgrade().map_or((0, 0), |table| table.count());
+        self.gauge.with_label_values(&["connected"]).set(connected);
+        self.gauge.with_label_values(&["signed_in"]).set(signed_in);
+        self.gauge.collect()
+    }
+}
