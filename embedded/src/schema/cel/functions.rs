@@ -10,7 +10,7 @@ use kube_cel::cel::objects::{Key, OptionalValue};
 use kube_cel::cel::parser::Expression;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, Value};
 
-use super::budget;
+use super::{bounded, budget};
 
 /// Pays for one step of a loop. Users cannot write the name, nor those below.
 pub(super) const STEP: &str = "@step";
@@ -30,6 +30,7 @@ pub(super) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function(OPTIONAL_FIELD, optional_field);
     context.add_function("dyn", |value: Value| -> Result<Value, ExecutionError> { Ok(value) });
     context.add_function("size", size);
+    bounded::register(&mut context);
     context
 });
 
@@ -70,7 +71,7 @@ fn sum(context: &FunctionContext) -> Result<Value, ExecutionError> {
     left + right
 }
 
-fn pay(context: &FunctionContext, cost: u64) -> Result<(), ExecutionError> {
+pub(super) fn pay(context: &FunctionContext, cost: u64) -> Result<(), ExecutionError> {
     if budget::charge(cost) { Ok(()) } else { Err(context.error(TOO_EXPENSIVE)) }
 }
 

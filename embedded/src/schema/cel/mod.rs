@@ -5,6 +5,7 @@
 //! | [`program`] | compiles a rule once and rewrites it: cost accounting, and parts of CEL that the interpreter lacks |
 //! | [`budget`] | what an evaluation may cost |
 //! | [`functions`] | the functions the rewritten rules call |
+//! | [`bounded`] | library functions that could cost too much, in versions that pay |
 //! | [`convert`] | JSON to CEL values, as the schema declares them |
 //! | [`run`] | walks an object and evaluates its rules |
 //! | [`check`] | what is wrong with the rules of a new schema |
@@ -13,6 +14,7 @@
 //! Differences to a real server: there is no type checker (an unknown field of `self` is found, a comparison of a string with a
 //! number is not, and fails when the rule runs); lists of type set compare in order; `type()` does not exist.
 
+mod bounded;
 mod budget;
 mod check;
 mod convert;

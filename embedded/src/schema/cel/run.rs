@@ -1,12 +1,14 @@
 //! Evaluates the rules of an object.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube_cel::cel::objects::OptionalValue;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
-use super::budget::{self, OBJECT_LIMIT, RULE_LIMIT};
+use super::budget::{self, OBJECT_LIMIT, RULE_LIMIT, TIME_LIMIT};
 use super::convert::to_cel;
 use super::functions::FUNCTIONS;
 use super::program::{Expression, Program, STACK};
@@ -16,7 +18,7 @@ use crate::status::FieldError;
 
 /// The rules that `object` breaks. Rules over `oldSelf` run where there is an old value; the others do not judge what did not change.
 pub(in crate::schema) fn validate(schema: &Schema, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut run = Run { path: String::new(), errors: Vec::new(), left: OBJECT_LIMIT };
+    let mut run = Run { path: String::new(), errors: Vec::new(), left: OBJECT_LIMIT, started: Instant::now() };
     run.node(schema, object, old);
     run.errors
 }
@@ -26,6 +28,8 @@ struct Run {
     errors: Vec<FieldError>,
     /// Cost units left for this object; nothing more runs at 0.
     left: u64,
+    /// For the limit in time of all rules together.
+    started: Instant,
 }
 
 impl Run {
@@ -125,6 +129,9 @@ impl Run {
     }
 
     fn evaluate(&mut self, expression: &Expression, context: &Context) -> Outcome {
+        if self.started.elapsed() > TIME_LIMIT {
+            return Outcome::TooExpensive;
+        }
         let (result, used) = evaluate(expression, context, RULE_LIMIT.min(self.left));
         match used {
             Some(used) => {
@@ -158,19 +165,24 @@ pub(super) type Evaluated = (Result<Cel, ExecutionError>, Option<u64>);
 
 /// The result, and what it cost: `None` where that is more than `limit`, whatever the result says.
 pub(super) fn evaluate(expression: &Expression, context: &Context, limit: u64) -> Evaluated {
-    let here = || budget::with_limit(limit.saturating_sub(expression.cost), || Cel::resolve(&expression.root, context));
+    // Some of the library panics on odd arguments (a format with a huge precision); that is the rule's mistake, not the server's.
+    let resolve = || catch_unwind(AssertUnwindSafe(|| Cel::resolve(&expression.root, context))).unwrap_or_else(|_| gave_up());
+    let here = || budget::with_limit(limit.saturating_sub(expression.cost), resolve);
     let (result, used) = if expression.deep { elsewhere(here) } else { here() };
     (result, used.map(|used| used + expression.cost))
 }
 
 /// Evaluates on a stack that is large enough.
 fn elsewhere(work: impl FnOnce() -> Evaluated + Send) -> Evaluated {
-    let failed = |text: &str| (Err(ExecutionError::function_error("rule", text)), Some(0));
     let thread = std::thread::Builder::new().name("cel-rule".to_owned()).stack_size(STACK);
     std::thread::scope(|scope| match thread.spawn_scoped(scope, work) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the interpreter gave up on it")),
-        Err(error) => failed(&format!("no thread to evaluate it: {error}")),
+        Ok(thread) => thread.join().unwrap_or_else(|_| (gave_up(), Some(0))),
+        Err(error) => (Err(ExecutionError::function_error("rule", format!("no thread to evaluate it: {error}"))), Some(0)),
     })
+}
+
+fn gave_up() -> Result<Cel, ExecutionError> {
+    Err(ExecutionError::function_error("rule", "the interpreter gave up on it"))
 }
 
 enum Outcome {

@@ -232,6 +232,10 @@ fn an_expensive_rule_ends() {
         "[[0]].map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).map(a, a+a+a+a+a+a+a+a).size() > 0",
         // The error of the limit may not be swallowed.
         "self.exists(a, self.all(b, self.all(c, false && true || a >= 0))) || true",
+        "lists.range(1000000000).size() > 0",
+        "self.distinct().size() > 0",
+        "self.all(a, sets.contains(self, self))",
+        "self.map(a, string(a)).all(a, 'x'.matches(a + '{900}'))",
     ];
     for rule in rules {
         let schema = ruled(list.clone(), json!([{"rule": rule}, {"rule": "false"}]));
@@ -243,6 +247,23 @@ fn an_expensive_rule_ends() {
             "FieldValueInvalid x: Invalid value: 'operation cancelled: actual cost limit exceeded': no further validation rules will be run"
         ));
     }
+}
+
+#[test]
+fn a_loop_over_large_values_ends_by_the_clock() {
+    let object = json!({"type": "object", "properties": {"list": {"type": "array", "items": {"type": "string"}}}});
+    let schema = ruled(object, json!([{"rule": "self.list.all(a, self.list.size() > 0)"}]));
+    let list: Vec<String> = (0..20_000).map(|n| format!("item {n}")).collect();
+    let start = Instant::now();
+    let errors = told(&schema, json!({"list": list}), None);
+    assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
+    assert!(errors[0].contains("actual cost limit exceeded"), "{errors:?}");
+}
+
+#[test]
+fn a_panic_in_the_library_is_an_error_of_the_rule() {
+    let schema = ruled(json!({"type": "number"}), json!([{"rule": "'%.99999999f'.format([self]) != ''"}]));
+    assert_eq!(told(&schema, json!(1.5), None).len(), 1);
 }
 
 #[test]
