@@ -41,7 +41,8 @@ pub trait Authorizer: Send + Sync {
     fn rules(&self, user: &User, namespace: &str) -> serde_json::Value {
         let _ = namespace;
         let all = user.is_in(MASTERS);
-        let resource = if all { serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]) } else { serde_json::json!([]) };
+        let resource =
+            if all { serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]) } else { serde_json::json!([]) };
         let path = if all { serde_json::json!([{"verbs": ["*"], "nonResourceURLs": ["*"]}]) } else { serde_json::json!([]) };
         serde_json::json!({"resourceRules": resource, "nonResourceRules": path, "incomplete": false})
     }
@@ -60,7 +61,14 @@ impl Authorizer for MastersOnly {
 /// Issues and reads the bearer tokens of service accounts.
 pub trait Tokens: Send + Sync {
     /// A token for a service account, with the time it ends (RFC 3339).
-    fn issue(&self, namespace: &str, name: &str, uid: &str, audiences: &[String], seconds: i64) -> Result<(String, String), crate::status::Status>;
+    fn issue(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        audiences: &[String],
+        seconds: i64,
+    ) -> Result<(String, String), crate::status::Status>;
     /// Whom a token stands for, if it is valid.
     fn user(&self, token: &str) -> Option<User>;
 }

@@ -1,4 +1,282 @@
-//! The request pipeline: one handler answers sockets and the in-process client alike.
+//! The request pipeline: one [`Api::handle`] answers sockets and the in-process client alike.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `request`, `negotiation`, `respond` | a request taken apart, the form of the answer, the answer |
+//! | `routing`, `registry` | from a path to a kind |
+//! | [`authorize`], `access` | may this user do this |
+//! | `read`, `watch`, `selectors`, `table`, `jsonpath`, `view` | GET |
+//! | `write`, `patch`, `delete`, `scale`, `admission`, `metadata` | everything that changes objects |
+//! | `kinds`, `services` | what single built-in kinds do differently |
+//! | `crd` | CustomResourceDefinitions |
+//! | `discovery`, `openapi` | what is served |
+//! | `review`, `logs` | questions, and the logs of pods |
+//! | `protobuf` | bodies in protobuf, which some clients send |
+//! | [`Api::client`] | a `kube::Client` without sockets |
 
+mod access;
+mod admission;
 pub mod authorize;
-pub mod node;
+mod bootstrap;
+mod client;
+mod counters;
+mod crd;
+mod delete;
+mod discovery;
+mod jsonpath;
+mod kinds;
+mod logs;
+mod metadata;
+mod negotiation;
+mod openapi;
+mod patch;
+mod protobuf;
+mod read;
+mod registry;
+mod request;
+mod respond;
+mod review;
+mod routing;
+mod scale;
+mod selectors;
+mod services;
+mod table;
+mod view;
+mod watch;
+mod write;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde_json::json;
+
+pub use counters::RequestKind;
+
+use crate::body::Body;
+use crate::builtin;
+use crate::node::Node;
+use crate::status::Status;
+use crate::store::Store;
+use crate::user::User;
+use authorize::{Authorizer, MastersOnly, Tokens};
+use negotiation::{Form, Shape};
+use registry::{Kinds, Registry};
+use request::Call;
+use respond::Answer;
+use routing::{Route, Target, route};
+
+/// The version of Kubernetes whose answers these are.
+pub const VERSION: &str = "v1.36.2";
+
+/// What a server can be told.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// The first two numbers of the network services get their addresses from.
+    pub service_network: [u8; 2],
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self { service_network: [127, 10] }
+    }
+}
+
+/// The API over a store. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    options: ApiOptions,
+    registry: Registry,
+    /// Since which revision a custom kind is served.
+    served: RwLock<HashMap<String, u64>>,
+    authorizer: RwLock<Arc<dyn Authorizer>>,
+    tokens: RwLock<Option<Arc<dyn Tokens>>>,
+    node: RwLock<Option<Arc<dyn Node>>>,
+    requests: counters::Requests,
+}
+
+/// What is behind a lock that only ever guards one assignment.
+fn read_lock<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+impl Api {
+    /// The API over `store`. Custom kinds in the store are served at once; must be called inside a tokio runtime if a definition in the store is being deleted.
+    pub fn new(store: Store, options: ApiOptions) -> Self {
+        let api = Self(Arc::new(Inner {
+            store,
+            options,
+            registry: Registry::new(builtin::resources()),
+            served: RwLock::default(),
+            authorizer: RwLock::new(Arc::new(MastersOnly)),
+            tokens: RwLock::default(),
+            node: RwLock::default(),
+            requests: counters::Requests::default(),
+        }));
+        api.load_definitions();
+        api
+    }
+
+    /// Who decides from now on what users may do.
+    pub fn set_authorizer(&self, authorizer: Arc<dyn Authorizer>) {
+        *self.0.authorizer.write().unwrap_or_else(PoisonError::into_inner) = authorizer;
+    }
+
+    /// Who issues the tokens of service accounts from now on.
+    pub fn set_tokens(&self, tokens: Arc<dyn Tokens>) {
+        *self.0.tokens.write().unwrap_or_else(PoisonError::into_inner) = Some(tokens);
+    }
+
+    /// Who knows the logs of containers from now on.
+    pub fn set_node(&self, node: Arc<dyn Node>) {
+        *self.0.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
+    /// Requests so far.
+    pub fn counters(&self) -> BTreeMap<RequestKind, u64> {
+        self.0.requests.read()
+    }
+
+    /// The store behind the API.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn options(&self) -> &ApiOptions {
+        &self.0.options
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    fn kinds(&self) -> Arc<Kinds> {
+        self.0.registry.kinds()
+    }
+
+    fn authorizer(&self) -> Arc<dyn Authorizer> {
+        read_lock(&self.0.authorizer)
+    }
+
+    fn tokens(&self) -> Option<Arc<dyn Tokens>> {
+        read_lock(&self.0.tokens)
+    }
+
+    fn node(&self) -> Option<Arc<dyn Node>> {
+        read_lock(&self.0.node)
+    }
+
+    /// The revision before which nothing is known of a kind: that at which its definition was first served.
+    fn served_since(&self, resource: &crate::resource::Resource) -> u64 {
+        self.0.served.read().unwrap_or_else(PoisonError::into_inner).get(&resource.storage).copied().unwrap_or(0)
+    }
+
+    fn note_served(&self, storage: &str) {
+        let revision = self.store().revision();
+        self.0.served.write().unwrap_or_else(PoisonError::into_inner).entry(storage.to_owned()).or_insert(revision);
+    }
+
+    /// Answers a request of `user`.
+    pub async fn handle(&self, request: Request<Bytes>, user: &User) -> Response<Body> {
+        let mut call = Call::new(request, user);
+        let kinds = self.kinds();
+        let route = route(&kinds, &call.path);
+        let result = match self.admit_user(&mut call, &route) {
+            Ok(()) => self.dispatch(&call, &kinds, &route).await,
+            Err(status) => Err(status),
+        };
+        let answer = result.unwrap_or_else(|status| respond::error(&status));
+        let (verb, resource) = access::counted_as(&call, &route);
+        self.0.requests.count(&verb, &resource, answer.status().as_u16());
+        answer
+    }
+
+    async fn dispatch(&self, call: &Call, kinds: &Kinds, route: &Route) -> Result<Answer, Status> {
+        let document = |value| Form::negotiate(call.header("accept")).map(|form| respond::value(200, form.syntax, &value));
+        let aggregated = || Form::negotiate(call.header("accept")).is_ok_and(|form| form.shape == Shape::Aggregated);
+        if let Route::Objects(target) = route {
+            return self.objects(call, target).await;
+        }
+        if matches!(route, Route::Nowhere) {
+            return Ok(respond::no_such_path());
+        }
+        if call.method != Method::GET && call.method != Method::HEAD {
+            return Err(method_not_allowed());
+        }
+        match route {
+            Route::Version => document(version()),
+            Route::Health => Ok(respond::bytes(200, "text/plain; charset=utf-8", "ok")),
+            Route::CoreVersions if aggregated() => Ok(discovery::aggregated(kinds, true, call)),
+            Route::Groups if aggregated() => Ok(discovery::aggregated(kinds, false, call)),
+            Route::CoreVersions => document(discovery::core_versions(kinds)),
+            Route::Groups => document(discovery::groups(kinds)),
+            Route::Group(group) => document(discovery::group(kinds, group)),
+            Route::Resources { group, version } => document(discovery::resources(kinds, group, version)),
+            Route::OpenApiIndex => Ok(discovery::cached(call, "application/json", openapi::index(kinds).to_string())),
+            Route::OpenApiDocument { group, version } => {
+                Ok(discovery::cached(call, "application/json", openapi::document(kinds, group, version).to_string()))
+            }
+            Route::Objects(_) | Route::Nowhere => Ok(respond::no_such_path()),
+        }
+    }
+
+    async fn objects(&self, call: &Call, target: &Target) -> Result<Answer, Status> {
+        let resource = &target.resource;
+        let one = target.name.is_some();
+        let verb = access::verb(call, target);
+        if target.subresource.is_empty() && !resource.verbs.contains(&verb) {
+            return Err(method_not_allowed());
+        }
+        match (target.subresource.as_str(), verb) {
+            ("", "create") if one || (resource.namespaced && target.namespace.is_empty()) => Err(method_not_allowed()),
+            ("", "create") if review::is_question(resource) => self.review(call, target),
+            ("", "create") => self.create(call, target).await,
+            ("", "list") => self.list(call, target),
+            ("", "watch") => self.watch(call, target),
+            ("" | "status", "get") => self.get(call, target),
+            ("" | "status" | "finalize", "update") if one => self.replace(call, target).await,
+            ("" | "status", "patch") if one => self.patch(call, target).await,
+            ("", "delete") => self.delete(call, target).await,
+            ("", "deletecollection") => self.delete_collection(call, target).await,
+            ("scale", "get") => self.get_scale(call, target),
+            ("scale", "update") => self.put_scale(call, target).await,
+            ("scale", "patch") => self.patch(call, target).await,
+            ("log", "get") => self.logs(call, target).await,
+            ("token", "create") => self.token(call, target),
+            ("exec" | "attach" | "portforward", _) => Err(Status::new(
+                501,
+                "NotImplemented",
+                format!(
+                    "{} is not served here; a pod's ports are open on its own loopback address, and its output is in its log",
+                    target.subresource
+                ),
+            )),
+            ("binding", "create") => self.bind(call, target).await,
+            ("eviction", "create") => self.evict(call, target).await,
+            _ => Err(method_not_allowed()),
+        }
+    }
+}
+
+/// 405.
+fn method_not_allowed() -> Status {
+    let mut status = Status::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    status.details = Some(json!({}));
+    status
+}
+
+fn version() -> serde_json::Value {
+    json!({
+        "major": "1", "minor": "36", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none", "compiler": "rustc", "platform": format!("{}/{}", std::env::consts::OS, if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" })
+    })
+}
+
+/// `name` or `name.group`.
+fn qualified(name: &str, group: &str) -> String {
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
+}
