@@ -1,6 +1,6 @@
 //! Server-side apply.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Writer;
 use super::compare::{Comparison, compare};
@@ -8,7 +8,7 @@ use super::conflict::{self, Conflict};
 use super::element::same;
 use super::entries::{Entries, Entry, Identity, Operation};
 use super::from_value::set_of;
-use super::manage::{managed_of, never_managed, put_managed, record, take_managed};
+use super::manage::{NOTHING, managed_of, never_managed, put_managed, record, take_managed};
 use super::merge::merge;
 use super::prune::{drop_emptied, prune};
 use super::reconcile::reconcile;
@@ -34,28 +34,27 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, writer: &Wri
         .map_err(|error| unexpected(format!("failed to create typed patch object ({}): {error}", subject(config))))?;
     let mut entries =
         Entries::decode(live.and_then(managed_of)).map_err(|error| unexpected(format!("failed to decode managed fields: {error}")))?;
-    let mut base = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    take_managed(&mut base);
-    if entries.is_empty() && live.is_some() {
-        adopt(schema, &base, &mut entries, writer);
+    if let Some(live) = live.filter(|_| entries.is_empty()) {
+        adopt(schema, live, &mut entries, writer);
     }
     entries.change(|set| reconcile(Shape::Known(schema), set));
 
     let identity = Identity::of(writer, Operation::Apply);
     let last = entries.take(&identity);
     let set = set_of(schema, config);
+    let base = live.unwrap_or(&NOTHING);
     let mut merged = base.clone();
     merge(Shape::Known(schema), &mut merged, config);
     let pruned = prune_dropped(schema, &mut merged, last.as_ref(), &entries, &set);
 
-    let changes = compare(schema, &base, &merged, writer.is_structure());
+    let changes = compare(schema, base, &merged, writer.is_structure());
     if !force {
-        refuse_conflicts(schema, &base, &entries, &changes, writer)?;
+        refuse_conflicts(schema, base, &entries, &changes, writer)?;
     }
     if pruned {
-        drop_emptied(Shape::Known(schema), &mut merged, &base);
+        drop_emptied(Shape::Known(schema), &mut merged, base);
     }
-    let unchanged = live.is_some() && same(&base, &merged);
+    let unchanged = live.is_some() && same(base, &merged);
     let Comparison { added, modified, removed } = changes;
     let written = added.union(modified);
     entries.change(|set| set.difference(&written).difference(&removed));
@@ -67,6 +66,7 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, writer: &Wri
         entries.put(Entry { identity, api_version: writer.api_version.to_owned(), time, set });
     }
     last_applied::keep_up(&mut merged, config, writer.manager);
+    take_managed(&mut merged);
     if let Some(list) = entries.encode() {
         put_managed(&mut merged, list);
     }
@@ -76,7 +76,7 @@ pub fn apply(schema: &Schema, live: Option<&Value>, config: &Value, writer: &Wri
 /// An object without managers gets one for all that is in it, so that the first apply cannot take it unseen.
 fn adopt(schema: &Schema, live: &Value, entries: &mut Entries, writer: &Writer<'_>) {
     let before = Writer { manager: "before-first-apply", ..*writer };
-    let changes = compare(schema, &Value::Object(Map::new()), live, writer.is_structure());
+    let changes = compare(schema, &NOTHING, live, writer.is_structure());
     record(entries, changes, &before);
 }
 

@@ -1,11 +1,11 @@
 //! What changed between two states of an object.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
 use super::element::{PathElement, same};
+use super::manage::NOTHING;
 use super::set::FieldSet;
 use super::shape::{Form, Shape};
 use crate::schema::Schema;
@@ -68,8 +68,6 @@ struct Change {
 }
 
 static NULL: Value = Value::Null;
-/// A structure with no field set.
-static NOTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
 
 impl Comparer {
     fn place(self, shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
@@ -79,6 +77,7 @@ impl Comparer {
         let mut change = Change::default();
         match (left, right) {
             (Form::Map(left), Form::Map(right)) => self.maps(shape, Some(left), Some(right), &mut change.below),
+            (Form::List(left), Form::List(right)) if left == right => {}
             (Form::List(left), Form::List(right)) => self.lists(shape, left, right, &mut change.below),
             (Form::Leaf, Form::Leaf) => change.modified = !matches!((old, new), (Some(old), Some(new)) if same(old, new)),
             (left, right) => {

@@ -1,5 +1,7 @@
 //! Who manages what after a write that is not an apply.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::Writer;
@@ -14,6 +16,9 @@ use crate::schema::Schema;
 /// As many entries of updates a real server keeps.
 const UPDATE_ENTRIES: usize = 10;
 
+/// An object in which nothing is set.
+pub(super) static NOTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+
 /// Sets `metadata.managedFields` of `new`, the object after a create, update or patch: `writer` gets what it changed or added,
 /// all others lose that, and everyone loses what was removed.
 ///
@@ -22,28 +27,40 @@ const UPDATE_ENTRIES: usize = 10;
 ///
 /// Who sends `managedFields` edits them: `[]` or `[{}]` clears them, and then they stay away until the next apply; a list that
 /// is not valid is ignored, and so is any on a subresource.
+///
+/// `old` is the state before; for an object that is created, nothing or what a kind's objects always have.
 pub fn update(schema: &Schema, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     let sent = take_managed(new);
     let stored = old.and_then(managed_of);
+    let changes = compare(schema, old.unwrap_or(&NOTHING), new, writer.is_structure());
+    let edited = writer.subresource.is_empty() && sent.is_some() && sent.as_ref() != stored;
+    if !edited && is_no_change(&changes) {
+        if let Some(list) = stored {
+            put_managed(new, list.clone());
+        }
+        return;
+    }
     let mut entries = start(stored, sent.as_ref(), writer);
-    if entries.is_empty() && old.is_some() {
+    if entries.is_empty() && old.is_some_and(is_stored) {
         return;
     }
     entries.change(|set| reconcile(Shape::Known(schema), set));
-    let bare;
-    let before = match old {
-        Some(old) => old,
-        None => {
-            bare = Value::Object(Map::new());
-            &bare
-        }
-    };
-    let changes = compare(schema, before, new, writer.is_structure());
     record(&mut entries, changes, writer);
     entries.cap(UPDATE_ENTRIES);
     if let Some(list) = entries.encode() {
         put_managed(new, list);
     }
+}
+
+/// Whether nothing changed. The list of managers is out of `new` while it is compared, which counts as removed.
+fn is_no_change(changes: &Comparison) -> bool {
+    let removed = || changes.removed.clone().difference(never_managed()).is_empty();
+    changes.added.is_empty() && changes.modified.is_empty() && removed()
+}
+
+/// Whether an object is in the store, rather than about to be created.
+fn is_stored(object: &Value) -> bool {
+    object.get("metadata").and_then(|metadata| metadata.get("uid")).and_then(Value::as_str).is_some_and(|uid| !uid.is_empty())
 }
 
 /// The entries a write starts from.
@@ -86,7 +103,7 @@ pub(super) fn record(entries: &mut Entries, changes: Comparison, writer: &Writer
 
 /// Fields that identify an object or belong to the server.
 pub(super) fn never_managed() -> &'static FieldSet {
-    static SET: std::sync::LazyLock<FieldSet> = std::sync::LazyLock::new(|| {
+    static SET: LazyLock<FieldSet> = LazyLock::new(|| {
         let metadata = [
             "name",
             "namespace",

@@ -1,77 +1,94 @@
 //! Whether a configuration fits its schema well enough to be merged. Values are the business of validation proper.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::element::PathElement;
+use super::set::path_text;
 use super::shape::Shape;
 use crate::schema::{Kind, Schema};
 
+/// Something wrong, and where.
+struct Problem {
+    /// The steps to the place, the last one first: they are added on the way back, as most values have no problem.
+    steps: Vec<PathElement>,
+    message: String,
+}
+
 /// Everything wrong with the types in `value`, as one text in the words of a real server.
 pub(super) fn check(schema: &Schema, value: &Value) -> Result<(), String> {
-    let mut errors = Vec::new();
-    check_place(Shape::Known(schema), value, &mut String::new(), &mut errors);
-    match errors.as_slice() {
+    let mut problems = Vec::new();
+    check_place(Shape::Known(schema), value, &mut problems);
+    let lines: Vec<String> = problems.into_iter().map(Problem::text).collect();
+    match lines.as_slice() {
         [] => Ok(()),
         [only] => Err(only.clone()),
         many => Err(format!("errors:\n  {}", many.join("\n  "))),
     }
 }
 
-fn check_place(shape: Shape<'_>, value: &Value, path: &mut String, errors: &mut Vec<String>) {
+impl Problem {
+    fn text(self) -> String {
+        let Self { mut steps, message } = self;
+        steps.reverse();
+        if steps.is_empty() { message } else { format!("{}: {message}", path_text(&steps)) }
+    }
+}
+
+fn check_place(shape: Shape<'_>, value: &Value, problems: &mut Vec<Problem>) {
     if let Shape::Known(schema) = shape
         && let Some(expected) = mismatch(schema, value)
     {
-        report(path, &expected, errors);
-        return;
+        return report(expected, problems);
     }
     match value {
         Value::Object(map) => {
             for (name, value) in map {
                 let member = shape.member(name);
-                within(path, &PathElement::field(name), |path| {
-                    if member.allowed {
-                        check_place(member.shape, value, path, errors);
-                    } else {
-                        report(path, "field not declared in schema", errors);
-                    }
-                });
+                let before = problems.len();
+                if member.allowed {
+                    check_place(member.shape, value, problems);
+                } else {
+                    report("field not declared in schema".to_owned(), problems);
+                }
+                locate(problems, before, || PathElement::field(name));
             }
         }
-        Value::Array(items) => check_items(shape, items, path, errors),
+        Value::Array(items) => check_items(shape, items, problems),
         _ => {}
     }
 }
 
-fn check_items(shape: Shape<'_>, items: &[Value], path: &mut String, errors: &mut Vec<String>) {
+fn check_items(shape: Shape<'_>, items: &[Value], problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (position, item) in items.iter().enumerate() {
         let mut element = PathElement::Index(i64::try_from(position).unwrap_or(i64::MAX));
         if shape.is_granular_list() {
             match shape.key(item) {
                 Ok(key) => element = key,
-                Err(error) => return report(path, &format!("element {position}: {error}"), errors),
+                Err(error) => return report(format!("element {position}: {error}"), problems),
             }
-            if !seen.insert(element.clone()) {
-                report(path, &format!("duplicate entries for key {element}"), errors);
+            if seen.contains(&element) {
+                report(format!("duplicate entries for key {element}"), problems);
             }
         }
-        within(path, &element, |path| check_place(shape.item(), item, path, errors));
+        let before = problems.len();
+        check_place(shape.item(), item, problems);
+        locate(problems, before, || element.clone());
+        seen.insert(element);
     }
 }
 
-fn within(path: &mut String, element: &PathElement, work: impl FnOnce(&mut String)) {
-    let length = path.len();
-    // Writing to a string cannot fail.
-    let _ = write!(path, "{element}");
-    work(path);
-    path.truncate(length);
+fn report(message: String, problems: &mut Vec<Problem>) {
+    problems.push(Problem { steps: Vec::new(), message });
 }
 
-fn report(path: &str, message: &str, errors: &mut Vec<String>) {
-    errors.push(if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") });
+/// Adds a step to what was found below it.
+fn locate(problems: &mut [Problem], before: usize, step: impl Fn() -> PathElement) {
+    for problem in problems.iter_mut().skip(before) {
+        problem.steps.push(step());
+    }
 }
 
 /// What a schema expects where the value has another type. Null fits everywhere.

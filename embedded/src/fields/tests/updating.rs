@@ -89,6 +89,15 @@ fn an_empty_list_clears_the_managers_and_they_stay_away_until_the_next_apply() {
 }
 
 #[test]
+fn creating_may_start_from_what_objects_of_a_kind_always_have() {
+    let schema = super::builtin_schema("authorization.k8s.io/v1", "SelfSubjectAccessReview");
+    let mut review = json!({"spec": {"nonResourceAttributes": {"verb": "get"}}, "status": {"allowed": false}, "metadata": {}});
+    let zero = json!({"spec": {}, "status": {"allowed": false}});
+    update(&schema, Some(&zero), &mut review, &writer("m", "authorization.k8s.io/v1"));
+    assert_managed(&review, &[("m Update", json!({"f:spec": {"f:nonResourceAttributes": {".": {}, "f:verb": {}}}}))]);
+}
+
+#[test]
 fn a_list_the_user_sends_is_taken_and_the_write_is_booked_on_top() {
     let sent = json!([{"manager": "kubectl", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {".": {}, "f:k": {}}}}]);
     let mut migrated = created();
