@@ -18,6 +18,9 @@ pub mod events;
 mod json;
 mod kinds;
 mod load;
+mod metadata;
+mod names;
+mod validate;
 mod zero;
 
 use std::sync::Arc;
@@ -26,6 +29,8 @@ use crate::resource::{LazySchema, Resource, Scale};
 
 pub use defaults::default_object;
 pub use load::definition;
+pub use metadata::validate_metadata;
+pub use validate::validate_object;
 pub use zero::zero_object;
 
 /// Every built-in kind with paths of its own, in the order discovery lists them. Cheap: schemas are read on first use.
