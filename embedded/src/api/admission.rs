@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::request::{Call, FieldValidation};
-use super::{Api, crd, protobuf, respond, scale};
+use super::{Api, crd, metadata, protobuf, respond, scale};
 use crate::resource::Resource;
 use crate::status::{FieldError, Status};
 use crate::{builtin, schema};
@@ -36,6 +36,7 @@ impl Api {
     /// Drops what the schema does not know and fills in what it has a default for.
     pub(super) fn complete(&self, resource: &Resource, object: &mut Value) {
         schema::prune(resource.schema(), object);
+        metadata::drop_empty(object);
         schema::apply_defaults(resource.schema(), object);
         builtin::default_object(resource, object);
         if crd::is_definition(resource) {

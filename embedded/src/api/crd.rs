@@ -61,17 +61,18 @@ pub(super) fn validate_definition(definition: &Value) -> Vec<FieldError> {
 
 /// A definition is deleted once its objects are.
 pub(super) fn hold_until_cleaned(definition: &mut Value) {
-    let metadata = metadata::of(definition);
-    let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
-    if let Some(finalizers) = finalizers.as_array_mut()
-        && !finalizers.iter().any(|name| name == CLEANUP)
-        && metadata.get("deletionTimestamp").is_none()
-    {
-        metadata["finalizers"].as_array_mut().into_iter().for_each(|finalizers| finalizers.push(json!(CLEANUP)));
+    if metadata::is_deleting(definition) {
+        return;
     }
-    if metadata["finalizers"].as_array().is_some_and(Vec::is_empty) {
-        metadata.remove("finalizers");
+    let mut finalizers = words(&definition["metadata"]["finalizers"]);
+    if !finalizers.iter().any(|name| name == CLEANUP) {
+        finalizers.push(CLEANUP.to_owned());
     }
+    metadata::of(definition).insert("finalizers".into(), json!(finalizers));
+    let mut conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    set_condition(&mut conditions, "Terminating", "True", "InstanceDeletionPending", message);
+    definition["status"]["conditions"] = json!(conditions);
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -80,6 +81,12 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 fn words(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// Where the objects of a definition are stored.
+fn stored_at(definition: &Value) -> String {
+    let spec = &definition["spec"];
+    format!("{}/{}", text(spec, "group"), text(&spec["names"], "plural"))
 }
 
 /// The kinds a definition brings, one a served version.
@@ -285,7 +292,7 @@ impl Api {
         let spec = &definition["spec"];
         let (group, plural) = (text(spec, "group"), text(&spec["names"], "plural"));
         let origin = format!("{} {}", metadata::text(definition, "uid"), definition["metadata"]["generation"]);
-        self.note_served(&format!("{group}/{plural}"));
+        self.note_served(&stored_at(definition));
         self.registry().replace(group, plural, &origin, resources(definition));
     }
 
@@ -295,12 +302,14 @@ impl Api {
             let definition = object.value();
             let spec = &definition["spec"];
             self.registry().replace(text(spec, "group"), text(&spec["names"], "plural"), "", Vec::new());
+            self.set_ending(&stored_at(&definition), false);
         }
     }
 
     /// A definition is to be deleted: its objects go first, in the background.
     pub(super) fn definition_going(&self, definition: &Value) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        self.set_ending(&stored_at(definition), true);
         let (api, name) = (self.clone(), metadata::text(definition, "name").to_owned());
         runtime.spawn(async move {
             if let Err(error) = api.clean_up(&name).await {
@@ -314,7 +323,7 @@ impl Api {
         let key = Key::new(STORAGE, "", name);
         let Some(definition) = self.store().get(&key).map(|object| object.value()) else { return Ok(()) };
         let spec = &definition["spec"];
-        let storage = format!("{}/{}", text(spec, "group"), text(&spec["names"], "plural"));
+        let storage = stored_at(&definition);
         let kinds = self.kinds();
         if let Some(resource) = kinds.by_kind(text(spec, "group"), text(&spec["names"], "kind")).filter(|resource| resource.custom) {
             loop {

@@ -70,10 +70,29 @@ pub(super) fn confine(resource: &Resource, subresource: &str, old: &Value, new: 
     }
 }
 
+/// Takes out of a new object what the server puts there itself, so that the writer does not come to own it.
+pub(super) fn take_server_parts(resource: &Resource, object: &mut Value) {
+    if resource.status
+        && let Some(members) = object.as_object_mut()
+    {
+        members.remove("status");
+    }
+    if is_core(resource, "Namespace")
+        && object["spec"]["finalizers"] == json!(["kubernetes"])
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("finalizers");
+    }
+}
+
 /// What the server adds to a new object and no one owns.
 pub(super) fn prepare_new(resource: &Resource, object: &mut Value) {
     if is_core(resource, "Namespace") {
-        object["spec"]["finalizers"] = json!(["kubernetes"]);
+        let mut finalizers = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+        if !finalizers.contains(&json!("kubernetes")) {
+            finalizers.push(json!("kubernetes"));
+        }
+        object["spec"]["finalizers"] = json!(finalizers);
         object["status"] = json!({"phase": "Active"});
     }
     if is_core(resource, "Pod") {

@@ -157,6 +157,22 @@ fn wanted_state(resource: &Resource, object: &Value) -> Value {
     state
 }
 
+/// Empty lists and maps in the metadata are the same as none.
+pub(super) fn drop_empty(object: &mut Value) {
+    let metadata = of(object);
+    for key in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        let empty = match metadata.get(key) {
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(Value::Object(members)) => members.is_empty(),
+            Some(Value::Null) => true,
+            _ => false,
+        };
+        if empty {
+            metadata.remove(key);
+        }
+    }
+}
+
 /// Checks that name and namespace in the body are those of the path.
 pub(super) fn check_place(object: &Value, name: &str, namespace: &str) -> Result<(), Status> {
     let given = text(object, "name");

@@ -45,7 +45,7 @@ mod view;
 mod watch;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -93,6 +93,8 @@ struct Inner {
     registry: Registry,
     /// Since which revision a custom kind is served.
     served: RwLock<HashMap<String, u64>>,
+    /// Custom kinds whose definition is being deleted.
+    ending: RwLock<HashSet<String>>,
     authorizer: RwLock<Arc<dyn Authorizer>>,
     tokens: RwLock<Option<Arc<dyn Tokens>>>,
     node: RwLock<Option<Arc<dyn Node>>>,
@@ -112,6 +114,7 @@ impl Api {
             options,
             registry: Registry::new(builtin::resources()),
             served: RwLock::default(),
+            ending: RwLock::default(),
             authorizer: RwLock::new(Arc::new(MastersOnly)),
             tokens: RwLock::default(),
             node: RwLock::default(),
@@ -178,6 +181,20 @@ impl Api {
     fn note_served(&self, storage: &str) {
         let revision = self.store().revision();
         self.0.served.write().unwrap_or_else(PoisonError::into_inner).entry(storage.to_owned()).or_insert(revision);
+    }
+
+    /// Whether the definition of a kind is being deleted: then nothing new comes in.
+    fn is_ending(&self, resource: &crate::resource::Resource) -> bool {
+        self.0.ending.read().unwrap_or_else(PoisonError::into_inner).contains(&resource.storage)
+    }
+
+    fn set_ending(&self, storage: &str, ending: bool) {
+        let mut all = self.0.ending.write().unwrap_or_else(PoisonError::into_inner);
+        if ending {
+            all.insert(storage.to_owned());
+        } else {
+            all.remove(storage);
+        }
     }
 
     /// Answers a request of `user`.

@@ -263,11 +263,6 @@ impl FieldSelector {
         self.0.is_empty()
     }
 
-    /// The name that is asked for, where the selector asks for one.
-    pub fn name(&self) -> Option<&str> {
-        self.0.iter().find(|term| term.equal && term.field == "metadata.name").map(|term| term.value.as_str())
-    }
-
     /// Whether an object meets all terms. `value` is called only when a field inside the object is asked for.
     fn matches(&self, object: &Object, value: impl Fn() -> Value) -> bool {
         let mut parsed: Option<Value> = None;

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::respond::parse;
 use crate::builtin::events;
 use crate::resource::Resource;
 use crate::store::Object;
@@ -73,9 +72,4 @@ fn push_without_kind(resource: &Resource, text: &str, out: &mut Vec<u8>) -> bool
         }
         _ => false,
     }
-}
-
-/// JSON of an object, as tree.
-pub(super) fn tree(json: &[u8]) -> Value {
-    parse(json).unwrap_or_default()
 }

@@ -68,6 +68,9 @@ impl Api {
         if !metadata::text(&object, "resourceVersion").is_empty() {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
+        if self.is_ending(resource) {
+            return Err(Status::new(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating"));
+        }
         if resource.namespaced {
             self.check_namespace_open(target, &object)?;
         }
@@ -80,7 +83,10 @@ impl Api {
         metadata::begin(resource, &target.namespace, &mut object);
         self.complete(resource, &mut object);
         self.admit_new(target, &mut object)?;
-        self.settle_fields(resource, Some(&crate::builtin::zero_object(resource)).filter(|_| !resource.custom), &mut object, ownership);
+        kinds::take_server_parts(resource, &mut object);
+        let empty = crate::builtin::zero_object(resource);
+        self.settle_fields(resource, Some(&empty).filter(|_| !resource.custom), &mut object, ownership);
+        crate::builtin::default_object(resource, &mut object);
         kinds::prepare_new(resource, &mut object);
         self.validate(resource, &object, None)?;
         if call.dry_run() {
