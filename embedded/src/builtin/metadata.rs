@@ -32,8 +32,8 @@ fn validate_names(resource: &Resource, object: &Value, errors: &mut Vec<FieldErr
     let check = name_check(resource);
     let prefix = text_at(object, "/metadata/generateName");
     if let Some(prefix) = prefix {
-        // What follows makes a trailing dash or dot good.
-        let begun = if prefix.ends_with(['-', '.']) { format!("{prefix}a") } else { prefix.to_owned() };
+        // What follows makes a trailing dash good.
+        let begun = if prefix.ends_with('-') { format!("{prefix}a") } else { prefix.to_owned() };
         add(errors, "metadata.generateName", prefix, check(&begun));
     }
     match text_at(object, "/metadata/name") {

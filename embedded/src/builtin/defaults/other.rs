@@ -108,10 +108,11 @@ fn fill_binding(binding: &mut Value) {
             set(subject, "apiGroup", || json!(RBAC));
         }
     }
-    if text_at(binding, "/roleRef/apiGroup").is_none() && is_set(binding, "/roleRef/kind") {
-        if let Some(role) = object_at_mut(binding, "/roleRef") {
-            role.insert("apiGroup".to_owned(), json!(RBAC));
-        }
+    if text_at(binding, "/roleRef/apiGroup").is_none()
+        && is_set(binding, "/roleRef/kind")
+        && let Some(role) = object_at_mut(binding, "/roleRef")
+    {
+        role.insert("apiGroup".to_owned(), json!(RBAC));
     }
 }
 
