@@ -1,1 +1,27 @@
-//! controllers
+//! The controllers, one folder a kind: `plan.rs` (pure: observed to what to do), `act.rs` (does it), `mod.rs` (wiring), `tests.rs`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`customer`] | ids, the subscription Secret, counts by colour |
+//! | [`ipoffice`] | connectivity, settings, credentials; alone grants the lock |
+//! | [`simulated_system`] | pods that pretend to be systems |
+//! | [`caches`] | one watch a kind, shared |
+//! | [`index`] | who uses which id |
+//! | [`directory`] | what the gateway asks, answered from the caches |
+//! | [`fleet_metrics`] | gauges read from the caches at scrape time |
+//! | [`finalizer`], [`error`] | what all controllers do alike |
+//! | [`rules`] | the rights all this needs, and no more |
+
+pub mod caches;
+pub mod customer;
+pub mod directory;
+pub mod error;
+pub mod finalizer;
+pub mod fleet_metrics;
+pub mod index;
+pub mod ipoffice;
+pub mod rules;
+pub mod simulated_system;
+
+/// Label on everything the controllers make.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

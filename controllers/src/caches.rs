@@ -1,0 +1,246 @@
+//! One watch a kind, shared by all controllers, the gateway's directory and the metrics.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crds::identity::{derive_customer_id, derive_system_id};
+use crds::{Customer, IPOffice, SimulatedSystem};
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client};
+use model::ids::{CustomerId, SystemId, SystemKey};
+use runtime::cache::{Cache, Feed, Pending};
+use runtime::watch::tolerant;
+use tokio_util::sync::CancellationToken;
+
+use crate::index::{Index, Place, age, place};
+
+/// Value of [`crate::MANAGED_BY`] on what belongs to simulated systems.
+pub const SIMULATION: &str = "switchboard-simulation";
+
+/// The caches.
+#[derive(Debug)]
+pub struct Caches {
+    /// Customers.
+    pub customers: Arc<Cache<Customer>>,
+    /// Systems.
+    pub systems: Arc<Cache<IPOffice>>,
+    /// Simulated systems.
+    pub simulated: Arc<Cache<SimulatedSystem>>,
+    /// Secrets: metadata only, their data is read where needed.
+    pub secrets: Arc<Cache<PartialObjectMeta<Secret>>>,
+    /// Pods of simulated systems.
+    pub pods: Arc<Cache<Pod>>,
+    /// ConfigMaps of simulated systems.
+    pub configurations: Arc<Cache<ConfigMap>>,
+    /// Customers to look at because another one took or left an id.
+    pub customers_touched: Arc<Pending<ObjectRef<Customer>>>,
+    /// Systems to look at because another one took or left an id.
+    pub systems_touched: Arc<Pending<ObjectRef<IPOffice>>>,
+    index: Mutex<Index>,
+}
+
+/// What fills the caches.
+#[derive(Debug)]
+pub struct Feeds {
+    customers: Feed<Customer>,
+    systems: Feed<IPOffice>,
+    simulated: Feed<SimulatedSystem>,
+    secrets: Feed<PartialObjectMeta<Secret>>,
+    pods: Feed<Pod>,
+    configurations: Feed<ConfigMap>,
+}
+
+/// The id a customer has or would have. A given id that is no id (an old server let it in) counts as absent.
+pub fn customer_id(customer: &Customer) -> CustomerId {
+    let (namespace, name) = place(customer);
+    customer.spec.customer_id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_else(|| derive_customer_id(&namespace, &name))
+}
+
+/// The id a system has or would have.
+pub fn system_id(system: &IPOffice) -> SystemId {
+    let (namespace, name) = place(system);
+    system.spec.system_id.as_deref().and_then(|id| id.parse().ok()).unwrap_or_else(|| derive_system_id(&namespace, &name))
+}
+
+impl Caches {
+    /// Empty caches and what fills them.
+    pub fn new() -> (Arc<Self>, Feeds) {
+        let (customers, feed_customers) = Cache::new();
+        let (systems, feed_systems) = Cache::new();
+        let (simulated, feed_simulated) = Cache::new();
+        let (secrets, feed_secrets) = Cache::new();
+        let (pods, feed_pods) = Cache::new();
+        let (configurations, feed_configurations) = Cache::new();
+        let caches = Arc::new(Self {
+            customers,
+            systems,
+            simulated,
+            secrets,
+            pods,
+            configurations,
+            customers_touched: Arc::default(),
+            systems_touched: Arc::default(),
+            index: Mutex::default(),
+        });
+        caches.follow();
+        let feeds = Feeds {
+            customers: feed_customers,
+            systems: feed_systems,
+            simulated: feed_simulated,
+            secrets: feed_secrets,
+            pods: feed_pods,
+            configurations: feed_configurations,
+        };
+        (caches, feeds)
+    }
+
+    /// Keeps the index in step with the caches.
+    fn follow(self: &Arc<Self>) {
+        let caches = Arc::downgrade(self);
+        self.customers.subscribe(move |customer| {
+            if let Some(caches) = caches.upgrade() {
+                caches.customer_changed(customer);
+            }
+        });
+        let caches = Arc::downgrade(self);
+        self.systems.subscribe(move |system| {
+            if let Some(caches) = caches.upgrade() {
+                caches.system_changed(system);
+            }
+        });
+    }
+
+    fn customer_changed(&self, customer: &Customer) {
+        let here = place(customer);
+        let mut index = self.index();
+        let mut touched = if self.customers.get(&here.0, &here.1).is_some() {
+            let mut touched = index.customers.claim(&here, &customer_id(customer), &age(customer));
+            touched.extend(index.names.claim(&here, &(here.0.clone(), customer.spec.display_name.clone()), &age(customer)));
+            touched
+        } else {
+            let mut touched = index.customers.release(&here);
+            touched.extend(index.names.release(&here));
+            touched
+        };
+        let systems = index.systems_of(&here);
+        drop(index);
+        touched.dedup();
+        self.customers_touched.add(touched.into_iter().map(reference));
+        // The id of a system holds its customer's: where the customer came after its systems, or went, they are claimed anew.
+        for system in systems.iter().filter_map(|(namespace, name)| self.systems.get(namespace, name)) {
+            self.system_changed(&system);
+        }
+    }
+
+    fn system_changed(&self, system: &IPOffice) {
+        let here = place(system);
+        let present = self.systems.get(&here.0, &here.1).is_some();
+        let key = self.key(system);
+        let mut index = self.index();
+        let touched = if present {
+            index.belongs(&here, &(here.0.clone(), system.spec.customer.clone()));
+            index.systems.claim(&here, &key, &age(system))
+        } else {
+            index.forget_system(&here);
+            index.systems.release(&here)
+        };
+        drop(index);
+        self.systems_touched.add(touched.into_iter().map(reference));
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has a customer id.
+    pub fn owner_of_customer_id(&self, id: &CustomerId) -> Option<Place> {
+        self.index().customers.owner(id).cloned()
+    }
+
+    /// Who has a display name in a namespace.
+    pub fn owner_of_name(&self, namespace: &str, name: &str) -> Option<Place> {
+        self.index().names.owner(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Who has a system id of a customer.
+    pub fn owner_of_system(&self, key: &SystemKey) -> Option<Place> {
+        self.index().systems.owner(key).cloned()
+    }
+
+    /// The systems that name a customer.
+    pub fn systems_of(&self, customer: &Place) -> Vec<Arc<IPOffice>> {
+        let places = self.index().systems_of(customer);
+        places.iter().filter_map(|(namespace, name)| self.systems.get(namespace, name)).collect()
+    }
+
+    /// Key of a system outside the cluster. Where its customer is missing the id is the one the customer would have.
+    pub fn key(&self, system: &IPOffice) -> SystemKey {
+        key_with(&self.customers, system)
+    }
+
+    /// Waits until every cache has its first objects.
+    ///
+    /// # Errors
+    /// The feeds ended first.
+    pub async fn wait_until_ready(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
+        self.customers.store().wait_until_ready().await?;
+        self.systems.store().wait_until_ready().await?;
+        self.simulated.store().wait_until_ready().await?;
+        self.secrets.store().wait_until_ready().await?;
+        self.pods.store().wait_until_ready().await?;
+        self.configurations.store().wait_until_ready().await
+    }
+}
+
+/// The customer's id counts, given or derived; a system whose customer is not there yet gets the derived one.
+fn key_with(customers: &Cache<Customer>, system: &IPOffice) -> SystemKey {
+    let (namespace, _) = place(system);
+    let customer = customers
+        .get(&namespace, &system.spec.customer)
+        .map_or_else(|| derive_customer_id(&namespace, &system.spec.customer), |customer| customer_id(&customer));
+    SystemKey { customer, system: system_id(system) }
+}
+
+fn reference<K: kube::Resource<DynamicType = ()>>((namespace, name): Place) -> ObjectRef<K> {
+    ObjectRef::new(&name).within(&namespace)
+}
+
+impl Feeds {
+    /// Fills the caches until the shutdown.
+    pub async fn run(self, client: Client, shutdown: CancellationToken) {
+        let all = watcher::Config::default();
+        let ours = watcher::Config::default().labels(&format!("{}={SIMULATION}", crate::MANAGED_BY));
+        let secrets = watcher::watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), all.clone()).map(strip);
+        let feeds = futures::future::join_all([
+            boxed(self.customers.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.systems.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.simulated.run(tolerant(client.clone(), all))),
+            boxed(self.secrets.run(secrets)),
+            boxed(self.pods.run(tolerant(client.clone(), ours.clone()))),
+            boxed(self.configurations.run(tolerant(client, ours))),
+        ]);
+        tokio::select! {
+            _ = feeds => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+fn boxed(feed: impl Future<Output = ()> + Send + 'static) -> futures::future::BoxFuture<'static, ()> {
+    Box::pin(feed)
+}
+
+/// Managed fields and annotations of Secrets are of no use here: leave them out of memory.
+fn strip(
+    event: watcher::Result<watcher::Event<PartialObjectMeta<Secret>>>,
+) -> watcher::Result<watcher::Event<PartialObjectMeta<Secret>>> {
+    event.map(|event| {
+        event.modify(|secret| {
+            secret.metadata.managed_fields = None;
+            secret.metadata.annotations = None;
+        })
+    })
+}

@@ -1,0 +1,140 @@
+//! What the gateway asks, answered from the caches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use crds::IPOffice;
+use gateway::{Credentials, Directory, DirectoryError, SystemEntry};
+use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use model::ids::{CustomerId, SystemKey};
+use model::secret::Secret;
+use serde_json::json;
+
+use crate::caches::Caches;
+use crate::index::place;
+
+/// Field manager of `status.enrolment`.
+const MANAGER: &str = "switchboard-enrolment";
+
+/// Enrolment codes by customer, kept in memory by the customer controller: peers that proved nothing must not cause reads of Secrets.
+#[derive(Debug, Default)]
+pub struct EnrolmentCodes(Mutex<HashMap<CustomerId, Secret>>);
+
+impl EnrolmentCodes {
+    /// The customer's code is this now, or there is none.
+    pub fn set(&self, customer: &CustomerId, code: Option<Secret>) {
+        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match code {
+            Some(code) => codes.insert(customer.clone(), code),
+            None => codes.remove(customer),
+        };
+    }
+
+    fn get(&self, customer: &CustomerId) -> Option<Secret> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(customer).cloned()
+    }
+}
+
+/// The directory over the Kubernetes API.
+#[derive(Debug)]
+pub struct KubernetesDirectory {
+    client: ClientWithoutDebug,
+    caches: Arc<Caches>,
+    codes: Arc<EnrolmentCodes>,
+    /// Enrolments written by this process that the cache may not show yet, by uid of the IPOffice.
+    written: Mutex<HashMap<String, String>>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+struct ClientWithoutDebug(Client);
+impl std::fmt::Debug for ClientWithoutDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl KubernetesDirectory {
+    /// Over these caches and codes.
+    pub fn new(client: Client, caches: Arc<Caches>, codes: Arc<EnrolmentCodes>) -> Self {
+        Self { client: ClientWithoutDebug(client), caches, codes, written: Mutex::default(), one_at_a_time: tokio::sync::Mutex::default() }
+    }
+
+    /// The object of a system that may connect: not being deleted, its customer neither, and its id its own.
+    fn object(&self, key: &SystemKey) -> Option<Arc<IPOffice>> {
+        let (namespace, name) = self.caches.owner_of_system(key)?;
+        let system = self.caches.systems.get(&namespace, &name)?;
+        let customer = self.caches.customers.get(&namespace, &system.spec.customer)?;
+        let owns_id = self.caches.owner_of_customer_id(&key.customer) == Some(place(customer.as_ref()));
+        (owns_id && system.metadata.deletion_timestamp.is_none()).then_some(system)
+    }
+
+    fn enrolment_of(&self, system: &IPOffice) -> Option<String> {
+        let uid = system.uid().unwrap_or_default();
+        let cached = system.status.as_ref().and_then(|status| status.enrolment.as_ref()).map(|enrolment| enrolment.id.clone());
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match written.get(&uid) {
+            Some(id) if cached.as_ref() == Some(id) => {
+                written.remove(&uid);
+                cached
+            }
+            Some(id) => Some(id.clone()),
+            None => cached,
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for KubernetesDirectory {
+    fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
+        let system = self.object(key)?;
+        let enrolment_id = self.enrolment_of(&system);
+        let enrolment_allowed = enrolment_id.is_none() || system.spec.allow_reenrolment;
+        Some(SystemEntry { enrolment_code: self.codes.get(&key.customer), enrolment_id, enrolment_allowed })
+    }
+
+    async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
+        let _turn = self.one_at_a_time.lock().await;
+        let system = self.object(key).ok_or(DirectoryError::Unknown)?;
+        if self.enrolment_of(&system).is_some() && !system.spec.allow_reenrolment {
+            return Err(DirectoryError::AlreadyEnrolled);
+        }
+        let uid = system.uid().unwrap_or_default();
+        let (namespace, name) = place(system.as_ref());
+        let api: Api<IPOffice> = Api::namespaced(self.client.0.clone(), &namespace);
+        // Another replica may have enrolled it a moment ago: what the server holds counts, and the version written against is the one read.
+        let unavailable = |error: kube::Error| DirectoryError::Unavailable(error.to_string());
+        let live = api.get_opt(&name).await.map_err(unavailable)?.ok_or(DirectoryError::Unknown)?;
+        if live.uid() != system.uid() {
+            return Err(DirectoryError::Unknown);
+        }
+        if live.status.as_ref().is_some_and(|status| status.enrolment.is_some()) && !live.spec.allow_reenrolment {
+            return Err(DirectoryError::AlreadyEnrolled);
+        }
+        let patch = json!({
+            "apiVersion": "switchboard.dev/v1alpha1",
+            "kind": "IPOffice",
+            "metadata": {"name": name, "uid": uid, "resourceVersion": live.resource_version()},
+            "status": {"enrolment": {"id": enrolment_id, "time": jiff::Timestamp::now().to_string()}},
+        });
+        api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await.map_err(unavailable)?;
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());
+        Ok(())
+    }
+
+    async fn credentials(&self, key: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {
+        let system = self.object(key).ok_or(DirectoryError::Unknown)?;
+        let Some(user) = &system.spec.service_user else { return Ok(None) };
+        let (namespace, _) = place(system.as_ref());
+        let api: Api<KubernetesSecret> = Api::namespaced(self.client.0.clone(), &namespace);
+        let secret = api.get_opt(&user.password_secret.name).await.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+        let password = secret
+            .and_then(|secret| secret.data)
+            .and_then(|data| data.get(&user.password_secret.key).cloned())
+            .and_then(|bytes| String::from_utf8(bytes.0).ok())
+            .filter(|text| !text.is_empty());
+        Ok(password.map(|password| Credentials { user: user.name.clone(), password: Secret::new(password) }))
+    }
+}

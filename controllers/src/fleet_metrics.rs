@@ -1,0 +1,74 @@
+//! Gauges of the fleet, read from the caches at scrape time: they cost nothing at rest and are never stale.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::connectivity::{Colour, Message};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::caches::Caches;
+
+struct FleetMetrics {
+    caches: Arc<Caches>,
+    customers: IntGauge,
+    systems: IntGaugeVec,
+    messages: IntGaugeVec,
+    simulated: IntGauge,
+}
+
+/// Registers the gauges.
+///
+/// # Errors
+/// They are registered already.
+pub fn register(registry: &Registry, caches: Arc<Caches>) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(FleetMetrics {
+        caches,
+        customers: IntGauge::new("switchboard_customers", "Customers.")?,
+        systems: IntGaugeVec::new(Opts::new("switchboard_systems", "Systems by colour of their connection."), &["colour"])?,
+        messages: IntGaugeVec::new(
+            Opts::new("switchboard_system_connectivity", "Systems by connectivity message (the reason of the condition Connected)."),
+            &["message"],
+        )?,
+        simulated: IntGauge::new("switchboard_simulated_systems", "Simulated systems.")?,
+    }))
+}
+
+impl Collector for FleetMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        let mut all = self.customers.desc();
+        all.extend(self.systems.desc());
+        all.extend(self.messages.desc());
+        all.extend(self.simulated.desc());
+        all
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut colours: HashMap<Colour, i64> = HashMap::new();
+        let mut messages: HashMap<&'static str, i64> = HashMap::new();
+        for system in self.caches.systems.store().state() {
+            let Some(connection) = system.status.as_ref().and_then(|status| status.connection.as_ref()) else { continue };
+            *colours.entry(connection.colour).or_default() += 1;
+            if let Some(message) = Message::ALL.iter().find(|message| message.text() == connection.message) {
+                *messages.entry(message.reason()).or_default() += 1;
+            }
+        }
+        for colour in Colour::ALL {
+            let count = colours.get(&colour).copied().unwrap_or_default();
+            self.systems.with_label_values(&[colour.as_str().to_lowercase().as_str()]).set(count);
+        }
+        for message in Message::ALL {
+            let count = messages.get(message.reason()).copied().unwrap_or_default();
+            self.messages.with_label_values(&[message.reason()]).set(count);
+        }
+        let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        self.customers.set(count(self.caches.customers.store().len()));
+        self.simulated.set(count(self.caches.simulated.store().len()));
+        let mut all = self.customers.collect();
+        all.extend(self.systems.collect());
+        all.extend(self.messages.collect());
+        all.extend(self.simulated.collect());
+        all
+    }
+}

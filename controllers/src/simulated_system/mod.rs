@@ -1,0 +1,171 @@
+//! Keeps simulated systems: one pod with one disk each. Deletion is the garbage collector's: everything has an owner reference.
+
+mod build;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crds::{PAUSED_ANNOTATION, SimulatedSystem};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt as _};
+use runtime::cache::Pending;
+use runtime::metrics::ReconcileMetrics;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::caches::{Caches, system_id};
+use crate::customer::secret_name;
+use crate::error::ReconcileError;
+use plan::Step;
+
+/// Field manager of this controller.
+const MANAGER: &str = "switchboard-simulation";
+
+/// What the controller works with.
+pub struct Context {
+    /// The API.
+    pub client: Client,
+    /// The caches.
+    pub caches: Arc<Caches>,
+    /// Image of the pods.
+    pub image: String,
+}
+
+/// Subscribes to what simulated systems depend on. Before the caches are fed.
+pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>> {
+    let pending = Arc::new(Pending::default());
+    caches.simulated.trigger(&pending, |system| vec![ObjectRef::from_obj(system)]);
+    caches.pods.trigger(&pending, owner);
+    caches.configurations.trigger(&pending, owner);
+    let by = |caches: &Arc<Caches>, namespace: Option<String>, uses: &dyn Fn(&SimulatedSystem) -> bool| -> Vec<_> {
+        let state = caches.simulated.store().state();
+        state.iter().filter(|system| system.namespace() == namespace && uses(system)).map(|system| ObjectRef::from_obj(system.as_ref())).collect()
+    };
+    let weak = Arc::downgrade(caches);
+    caches.systems.trigger(&pending, move |ip_office| {
+        let Some(caches) = weak.upgrade() else { return Vec::new() };
+        by(&caches, ip_office.namespace(), &|system| ip_office_name(system) == ip_office.name_any())
+    });
+    let weak = Arc::downgrade(caches);
+    caches.secrets.trigger(&pending, move |secret| {
+        let Some(caches) = weak.upgrade() else { return Vec::new() };
+        by(&caches, secret.namespace(), &|system| secret_name(&system.spec.customer) == secret.name_any())
+    });
+    pending
+}
+
+fn owner<K: kube::Resource>(child: &K) -> Vec<ObjectRef<SimulatedSystem>> {
+    let namespace = child.namespace().unwrap_or_default();
+    let owners = child.owner_references().iter().filter(|owner| owner.kind == "SimulatedSystem");
+    // A child of the name without an owner counts too: it may have stood in the way.
+    let by_name = child.labels().get("app.kubernetes.io/instance").cloned();
+    owners.map(|owner| owner.name.clone()).chain(by_name).map(|name| ObjectRef::new(&name).within(&namespace)).collect()
+}
+
+/// Name of the IPOffice that a simulated system connects as.
+fn ip_office_name(system: &SimulatedSystem) -> String {
+    system.spec.ip_office.clone().unwrap_or_else(|| system.name_any())
+}
+
+/// Runs until the shutdown.
+pub async fn run(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<SimulatedSystem>>>, metrics: ReconcileMetrics, shutdown: CancellationToken) {
+    let store = context.caches.simulated.store().clone();
+    runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
+}
+
+async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let caches = &context.caches;
+    let namespace = system.namespace().unwrap_or_default();
+    let name = system.name_any();
+    let ip_office = ip_office_name(&system);
+    let id = caches.systems.get(&namespace, &ip_office).map(|ip_office| system_id(&ip_office).to_string());
+    let wanted_configuration = id.as_ref().map(|id| build::causes(&system, id)).transpose()?;
+    let causes_digest = wanted_configuration.as_ref().map(|map| build::annotation(map, build::DIGEST)).unwrap_or_default();
+    let wanted_pod = id.as_ref().map(|_| build::pod(&system, &context.image, &causes_digest)).transpose()?;
+    let pod = caches.pods.get(&namespace, &name);
+    let configuration = caches.configurations.get(&namespace, &build::causes_name(&name));
+    let plan = plan::plan(&plan::Observed {
+        system: &system,
+        system_id: id,
+        ip_office,
+        subscription: caches.secrets.get(&namespace, &secret_name(&system.spec.customer)).is_some(),
+        pod: pod.as_deref(),
+        configuration: configuration.as_deref(),
+        wanted_pod: wanted_pod.as_ref(),
+        wanted_configuration: wanted_configuration.as_ref(),
+        paused: system.annotations().contains_key(PAUSED_ANNOTATION),
+        now: jiff::Timestamp::now(),
+    });
+    let children = Children { client: &context.client, namespace: &namespace, name: &name };
+    match plan.step {
+        Step::None => {}
+        Step::WriteConfiguration => children.write_configuration(wanted_configuration).await?,
+        Step::CreatePod => children.create_pod(&system, wanted_pod).await?,
+        Step::TouchPod => children.touch_pod(pod.as_deref(), &causes_digest).await?,
+        Step::DeletePod => children.delete_pod(pod.as_deref()).await?,
+    }
+    runtime::status::apply(&context.client, MANAGER, system.as_ref(), system.status.as_ref(), &plan.status)
+        .await
+        .map_err(ReconcileError::api("write", format!("status of SimulatedSystem {name}")))?;
+    Ok(Action::await_change())
+}
+
+/// Writes the objects a simulated system consists of.
+struct Children<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Children<'_> {
+    async fn write_configuration(&self, wanted: Option<ConfigMap>) -> Result<(), ReconcileError> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let name = wanted.name_any();
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        let apply = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&wanted)).await;
+        apply.map(drop).map_err(ReconcileError::api("write", format!("ConfigMap {name}")))
+    }
+
+    async fn create_pod(&self, system: &SimulatedSystem, wanted: Option<Pod>) -> Result<(), ReconcileError> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let disk = build::disk(system)?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
+        ignore_existing(claims.create(&parameters, &disk).await).map_err(ReconcileError::api("create", format!("PersistentVolumeClaim {}", disk.name_any())))?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        ignore_existing(pods.create(&parameters, &wanted).await).map_err(ReconcileError::api("create", format!("Pod {}", self.name)))
+    }
+
+    async fn touch_pod(&self, pod: Option<&Pod>, digest: &str) -> Result<(), ReconcileError> {
+        let Some(pod) = pod else { return Ok(()) };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        let patch = json!({"metadata": {"uid": pod.uid(), "annotations": {build::CAUSES_DIGEST: digest}}});
+        let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        pods.patch(self.name, &parameters, &Patch::Merge(&patch)).await.map(drop).map_err(ReconcileError::api("annotate", format!("Pod {}", self.name)))
+    }
+
+    async fn delete_pod(&self, pod: Option<&Pod>) -> Result<(), ReconcileError> {
+        let Some(pod) = pod else { return Ok(()) };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        let parameters = DeleteParams { preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }), ..DeleteParams::default() };
+        match pods.delete(self.name, &parameters).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(ReconcileError::api("delete", format!("Pod {}", self.name))(error)),
+        }
+    }
+}
+
+/// There already: made by the look before, which the cache does not show yet.
+fn ignore_existing<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,149 @@
+//! SimulatedSystem: what was observed to what to do. Pure.
+
+use crds::conditions::{Finding, conditions};
+use crds::{SimulatedSystem, SimulatedSystemStatus};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt;
+
+use super::build::{CAUSES_DIGEST, DIGEST, annotation};
+
+/// What was observed of a simulated system.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// The object.
+    pub system: &'a SimulatedSystem,
+    /// Id of the IPOffice it connects as; `None` while that is missing or has none.
+    pub system_id: Option<String>,
+    /// Name of that IPOffice.
+    pub ip_office: String,
+    /// Whether the customer's subscription Secret is there.
+    pub subscription: bool,
+    /// The pod of that name.
+    pub pod: Option<&'a Pod>,
+    /// The ConfigMap of that name.
+    pub configuration: Option<&'a ConfigMap>,
+    /// The pod as it should be.
+    pub wanted_pod: Option<&'a Pod>,
+    /// The ConfigMap as it should be.
+    pub wanted_configuration: Option<&'a ConfigMap>,
+    /// Whether the object is set aside.
+    pub paused: bool,
+    /// Now.
+    pub now: jiff::Timestamp,
+}
+
+/// One thing to do. One at a time: what it changes brings the next look.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    None,
+    /// Write the ConfigMap.
+    WriteConfiguration,
+    /// Make the disk, if it is not there, and the pod.
+    CreatePod,
+    /// Tell the node that the causes changed.
+    TouchPod,
+    /// Delete the pod: it is not as it should be, and will be made anew.
+    DeletePod,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub struct Plan {
+    /// Status to write.
+    pub status: SimulatedSystemStatus,
+    /// The next step.
+    pub step: Step,
+}
+
+/// Makes the plan.
+pub fn plan(observed: &Observed) -> Plan {
+    let system = observed.system;
+    let previous = system.status.clone().unwrap_or_default();
+    let generation = system.metadata.generation;
+    if observed.paused {
+        let finding = Finding::new("Paused", true, "Annotated", crate::customer::PAUSED);
+        let mut status = previous.clone();
+        status.conditions.retain(|condition| condition.type_ != "Paused");
+        status.conditions.extend(conditions(&previous.conditions, &[finding], generation, observed.now));
+        return Plan { status, step: Step::None };
+    }
+    let (ready, step) = next(observed);
+    let status = SimulatedSystemStatus {
+        observed_generation: generation,
+        conditions: conditions(&previous.conditions, &[ready], generation, observed.now),
+        pod: observed.pod.filter(|pod| owned(*pod, system)).map(ResourceExt::name_any),
+        system_id: observed.system_id.clone(),
+    };
+    Plan { status, step }
+}
+
+fn owned<K: kube::Resource>(child: &K, parent: &SimulatedSystem) -> bool {
+    let uid = parent.uid().unwrap_or_default();
+    child.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+fn next(observed: &Observed) -> (Finding, Step) {
+    let system = observed.system;
+    let not = |reason: &str, message: String| Finding::new("Ready", false, reason, message);
+    let name = system.name_any();
+    if system.metadata.deletion_timestamp.is_some() {
+        return (not("Deleting", "being deleted; its pod and disk go with it".into()), Step::None);
+    }
+    let (Some(wanted_pod), Some(wanted_configuration)) = (observed.wanted_pod, observed.wanted_configuration) else {
+        let ip_office = &observed.ip_office;
+        return (not("IPOfficeNotFound", format!("there is no IPOffice {ip_office} in this namespace yet; create it, it says as what the system connects")), Step::None);
+    };
+    if !observed.subscription {
+        let customer = &system.spec.customer;
+        return (not("SubscriptionMissing", format!("the Customer {customer} has no subscription yet; create the Customer, or see its condition Ready")), Step::None);
+    }
+    if let Some(foreign) = foreign(observed, &name) {
+        return (foreign, Step::None);
+    }
+    if observed.configuration.is_none_or(|configuration| annotation(configuration, DIGEST) != annotation(wanted_configuration, DIGEST)) {
+        let ready = observed.pod.map_or_else(|| not("Starting", "its causes are being written".into()), readiness);
+        return (ready, Step::WriteConfiguration);
+    }
+    let Some(pod) = observed.pod else {
+        return (not("Starting", "its pod is being made".into()), Step::CreatePod);
+    };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return (not("Restarting", "its pod is ending and will be made anew".into()), Step::None);
+    }
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    if annotation(pod, DIGEST) != annotation(wanted_pod, DIGEST) || matches!(phase, "Failed" | "Succeeded") {
+        return (not("Restarting", "its pod is not as it should be and is made anew".into()), Step::DeletePod);
+    }
+    let step = if annotation(pod, CAUSES_DIGEST) == annotation(wanted_pod, CAUSES_DIGEST) { Step::None } else { Step::TouchPod };
+    (readiness(pod), step)
+}
+
+/// Somebody else's object under a name we need: never taken over.
+fn foreign(observed: &Observed, name: &str) -> Option<Finding> {
+    let taken = |kind: &str, name: &str| {
+        Finding::new("Ready", false, "NameTaken", format!("a {kind} {name} exists and does not belong to this object; delete or rename it: it stays untouched"))
+    };
+    if observed.pod.is_some_and(|pod| !owned(pod, observed.system)) {
+        return Some(taken("Pod", name));
+    }
+    if observed.configuration.is_some_and(|configuration| !owned(configuration, observed.system)) {
+        return Some(taken("ConfigMap", &super::build::causes_name(name)));
+    }
+    None
+}
+
+fn readiness(pod: &Pod) -> Finding {
+    let status = pod.status.as_ref();
+    let condition = status.and_then(|status| status.conditions.as_ref()).and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
+    if condition.is_some_and(|condition| condition.status == "True") {
+        return Finding::new("Ready", true, "Booted", "the pod runs and the system has booted");
+    }
+    let container = status.and_then(|status| status.container_statuses.as_ref()).and_then(|all| all.first());
+    let waiting = container.and_then(|container| container.state.as_ref()).and_then(|state| state.waiting.as_ref());
+    if let Some(waiting) = waiting.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating")) {
+        let reason = waiting.reason.clone().filter(|reason| !reason.is_empty()).unwrap_or_else(|| "Waiting".into());
+        return Finding::new("Ready", false, reason, waiting.message.clone().unwrap_or_else(|| "the pod's container waits".into()));
+    }
+    Finding::new("Ready", false, "Starting", "the pod starts, or the system reboots")
+}
