@@ -1,0 +1,65 @@
+//! A directory in memory that counts its writes.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use gateway::{Credentials, Directory, DirectoryError, SystemEntry};
+use model::ids::SystemKey;
+use model::secret::Secret;
+
+#[derive(Default)]
+pub struct TestDirectory {
+    pub systems: Mutex<HashMap<SystemKey, SystemEntry>>,
+    pub passwords: Mutex<HashMap<SystemKey, Credentials>>,
+    pub writes: AtomicUsize,
+    pub unavailable: AtomicBool,
+}
+
+impl TestDirectory {
+    pub fn change(&self, key: &SystemKey, change: impl FnOnce(&mut SystemEntry)) {
+        change(self.systems.lock().unwrap().get_mut(key).unwrap());
+    }
+
+    pub fn set_password(&self, key: &SystemKey, password: &str) {
+        let credentials = Credentials { user: "COMAdmin".into(), password: Secret::new(password) };
+        self.passwords.lock().unwrap().insert(key.clone(), credentials);
+    }
+}
+
+#[async_trait]
+impl Directory for TestDirectory {
+    fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
+        self.systems.lock().unwrap().get(key).cloned()
+    }
+
+    async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unavailable("switched off by the test".into()));
+        }
+        let mut systems = self.systems.lock().unwrap();
+        let entry = systems.get_mut(key).ok_or(DirectoryError::Unknown)?;
+        if !entry.enrolment_allowed {
+            return Err(DirectoryError::AlreadyEnrolled);
+        }
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        entry.enrolment_allowed = false;
+        entry.enrolment_id = Some(enrolment_id.to_owned());
+        Ok(())
+    }
+
+    async fn credentials(&self, key: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unavailable("switched off by the test".into()));
+        }
+        Ok(self.passwords.lock().unwrap().get(key).cloned())
+    }
+}
+
+impl TestDirectory {
+    /// The enrolment id of `hq`.
+    pub fn system_id(&self) -> Option<String> {
+        self.system(&crate::world::key("hq")).unwrap().enrolment_id
+    }
+}
