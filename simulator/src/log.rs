@@ -42,6 +42,17 @@ impl Kind {
     }
 }
 
+/// Writes a line to standard output only: there is no disk yet.
+pub fn announce(kind: Kind, text: &str) {
+    let _ = io::stdout().lock().write_all(format_line(0, kind, text).as_bytes());
+}
+
+/// One line stays one line, whatever a peer put into a name.
+fn format_line(milliseconds: u128, kind: Kind, text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    format!("{milliseconds:>10}mS {}: {text}\n", kind.as_str())
+}
+
 /// The log of one system. Cheap to clone.
 #[derive(Clone)]
 pub struct Log(Arc<Mutex<Files>>);
@@ -93,10 +104,9 @@ impl Log {
 
     /// Writes a line. A full disk costs the line in the file, nothing else.
     pub fn line(&self, kind: Kind, text: impl fmt::Display) {
-        // One line stays one line, whatever a peer put into a name.
-        let text: String = text.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let text = text.to_string();
         let mut files = self.lock();
-        let line = format!("{:>10}mS {}: {text}\n", files.started.elapsed().as_millis(), kind.as_str());
+        let line = format_line(files.started.elapsed().as_millis(), kind, &text);
         if files.echo {
             let _ = io::stdout().lock().write_all(line.as_bytes());
         }

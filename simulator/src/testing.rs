@@ -36,7 +36,7 @@ impl HandClock {
 
     pub fn forward(&self, seconds: i64) {
         let mut now = self.0.lock().unwrap();
-        *now = *now + jiff::SignedDuration::from_secs(seconds);
+        *now += jiff::SignedDuration::from_secs(seconds);
     }
 }
 

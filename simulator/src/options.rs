@@ -1,0 +1,42 @@
+//! Times and limits. The defaults are those of a real system; tests shorten them.
+
+use std::time::Duration;
+
+/// Times and limits of a system.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How often the system looks at its inputs and its own clock.
+    pub tick: Duration,
+    /// First wait before connecting again; it doubles.
+    pub first_retry: Duration,
+    /// Longest wait before connecting again.
+    pub longest_retry: Duration,
+    /// Wait where somebody must act before it can succeed.
+    pub slow_retry: Duration,
+    /// A session that stood this long was good: the next try begins at the first wait again.
+    pub good_session_after: Duration,
+    /// Time for connecting, and for COM to welcome.
+    pub handshake_timeout: Duration,
+    /// Silence after which COM is gone.
+    pub offline_after: Duration,
+    /// Bytes of log files, in place of what the causes say.
+    pub log_limit: Option<u64>,
+    /// Whether log lines go to standard output too.
+    pub echo: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(500),
+            first_retry: Duration::from_millis(200),
+            longest_retry: Duration::from_secs(30),
+            slow_retry: Duration::from_secs(30),
+            good_session_after: Duration::from_secs(10),
+            handshake_timeout: protocol::HANDSHAKE_TIMEOUT,
+            offline_after: protocol::OFFLINE_AFTER,
+            log_limit: None,
+            echo: true,
+        }
+    }
+}
