@@ -191,5 +191,4 @@ fn a_small_write_to_a_large_object_is_quick() {
     let each = start.elapsed() / rounds;
     // Some hundred microseconds unoptimised; the bound is wide as machines are busy, and only catches work that grows with the square.
     assert!(each < std::time::Duration::from_millis(50), "{each:?}");
-    tracing::info!(?each, "one update");
 }
