@@ -1,6 +1,7 @@
 //! One connection: TLS, one HTTP request, and for a system its session.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,19 +100,19 @@ async fn prove(shared: &Arc<Shared>, acceptor: TlsAcceptor, stream: TcpStream, p
     let peer = Peer { shared: shared.clone(), address: peer, identity, accepted: &accepted };
     let service = service_fn(|request| {
         let peer = &peer;
-        async move { Ok::<_, std::convert::Infallible>(http::answer(peer, request).await) }
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(http::answer(peer, request).await) })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_buf_size(shared.limits.header_bytes.max(8192))
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    // hyper gives the stream back itself: nothing of it stays around a session.
-    let served = timeout(shared.times.handshake_timeout + shared.times.directory_timeout, connection.without_shutdown()).await;
-    let Ok(served) = served else {
+    // hyper gives the stream back: nothing of hyper stays around a session, and after a refusal the stream is closed with care.
+    let served = poll_fn(|context| connection.poll_without_shutdown(context));
+    if timeout(shared.times.handshake_timeout + shared.times.directory_timeout, served).await.is_err() {
         shared.metrics.refusal(Refusal::RequestTimedOut);
         return None;
-    };
-    let parts = served.ok()?;
+    }
+    let parts = connection.into_parts();
     let accepted = accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
     let stream = parts.io.into_inner();
     match accepted {

@@ -3,6 +3,9 @@
 //! Wrong codes cost their sender tries, per address, per customer and over all, in tables that never grow. Nothing a peer sends before its code
 //! was right causes a write.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -8,6 +8,7 @@ mod world;
 
 mod authority;
 mod bad_messages;
+mod documentation;
 
 mod enrolment;
 mod renewal;

@@ -30,7 +30,12 @@ async fn a_certificate_of_another_authority_is_refused() {
     let (world, other) = (World::new().await, World::new().await);
     let foreign = other.enrolled("hq").await;
     assert!(Session::dial(&world, &foreign).await.is_err());
-    soon(async { while world.metric("refusals_total", "tls_failed") < 1.0 { tokio::task::yield_now().await } }).await;
+    soon(async {
+        while world.metric("refusals_total", "tls_failed") < 1.0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
     assert_eq!(world.link.view(&key("hq")), None);
 }
 
@@ -144,7 +149,12 @@ async fn what_has_the_certificate_but_not_the_protocol_is_not_recognised() {
     let mut session = Session::dial(&world, &credential).await.unwrap();
     session.say_text("GET / HTTP/1.0".into()).await;
     assert_eq!(session.closes().await.0, CloseReason::Malformed);
-    soon(async { while world.link.unrecognised_since(&key("hq")).is_none() { tokio::task::yield_now().await } }).await;
+    soon(async {
+        while world.link.unrecognised_since(&key("hq")).is_none() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
     assert_eq!(world.link.view(&key("hq")), None, "nothing is known that could be shown");
 
     drop(world.connected(&credential, 1).await);
@@ -196,7 +206,12 @@ async fn a_peer_that_says_nothing_is_let_go() {
     // Before TLS and before the request as well.
     let tcp = tokio::net::TcpStream::connect(world.address).await.unwrap();
     let tls = dial(&world, None, HOME).await.unwrap();
-    soon(async { while world.metric("refusals_total", "request_timed_out") < 1.0 { tokio::task::yield_now().await } }).await;
+    soon(async {
+        while world.metric("refusals_total", "request_timed_out") < 1.0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
     drop((tcp, tls));
 }
 
