@@ -1,0 +1,158 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The operator for telephone systems.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, about, max_term_width = 110)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine: a Kubernetes control plane, the operator, and a node for simulated systems
+    Up(UpOptions),
+    /// Run the operator against a cluster (kubeconfig or in-cluster configuration)
+    Operator(OperatorOptions),
+    /// Run one simulated telephone system
+    Simulate(SimulateOptions),
+    /// Write the CustomResourceDefinitions
+    Crds(CrdsOptions),
+}
+
+/// How much is logged, and how.
+#[derive(Debug, Clone, Args)]
+pub struct LogOptions {
+    /// How much is logged; change it at run time with PUT /log-level on the metrics port
+    #[arg(long, value_enum, ignore_case = true, default_value = "INFO")]
+    pub log_level: LogLevel,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum LogLevel {
+    /// What needs somebody
+    Error,
+    /// Also what happened
+    Info,
+    /// Also how
+    Debug,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For machines: one JSON object a line
+    Json,
+}
+
+impl LogOptions {
+    /// Starts logging.
+    pub fn start(&self) -> runtime::logging::LevelHandle {
+        use runtime::logging::{Format, Level};
+        let level = match self.log_level {
+            LogLevel::Error => Level::Error,
+            LogLevel::Info => Level::Info,
+            LogLevel::Debug => Level::Debug,
+        };
+        let format = match self.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        runtime::logging::start(level, format)
+    }
+}
+
+/// Ports and names of the operator.
+#[derive(Debug, Clone, Args)]
+pub struct ServeOptions {
+    /// Port that systems dial
+    #[arg(long, default_value_t = 8443)]
+    pub gateway_port: u16,
+    /// Port of metrics and probes
+    #[arg(long, default_value_t = 8080)]
+    pub metrics_port: u16,
+    /// Image of the pods of simulated systems
+    #[arg(long, default_value = "switchboard")]
+    pub simulator_image: String,
+}
+
+/// Options of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpOptions {
+    /// Folder for all state; a second start continues with it
+    #[arg(long, default_value = ".switchboard")]
+    pub data: PathBuf,
+    /// At the first start, apply a demo: 3 customers with 4 systems in different colours
+    #[arg(long, conflicts_with = "bare")]
+    pub demo: bool,
+    /// The control plane without the operator
+    #[arg(long)]
+    pub bare: bool,
+    /// Port of the Kubernetes API
+    #[arg(long, default_value_t = 6550)]
+    pub api_port: u16,
+    #[command(flatten)]
+    pub serve: ServeOptions,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+/// Options of `operator`.
+#[derive(Debug, Clone, Args)]
+pub struct OperatorOptions {
+    /// Folder for the gateway's authority and certificates; keep it: systems trust this authority
+    #[arg(long, default_value = ".switchboard")]
+    pub data: PathBuf,
+    /// Address to listen on
+    #[arg(long, default_value = "0.0.0.0")]
+    pub listen: IpAddr,
+    /// Host name or address that systems dial
+    #[arg(long)]
+    pub gateway_host: String,
+    #[command(flatten)]
+    pub serve: ServeOptions,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateOptions {
+    /// File with the causes, YAML or JSON
+    #[arg(long)]
+    pub causes: PathBuf,
+    /// Folder with the subscription: gateway, ca.crt, customerId, enrolmentCode, and systemId unless the causes have it
+    #[arg(long)]
+    pub subscription: PathBuf,
+    /// Folder with the passwords of the service users, one file each
+    #[arg(long)]
+    pub passwords: Option<PathBuf>,
+    /// Folder that is the system's disk
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Where probes are answered, for example 127.0.0.1:8081
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Options of `crds`.
+#[derive(Debug, Clone, Args)]
+pub struct CrdsOptions {
+    /// Folder to write one file a kind into; standard output where absent
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
+}
