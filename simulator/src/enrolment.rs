@@ -8,6 +8,7 @@ use protocol::{ENROL_PATH, RENEW_PATH, VERSION};
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::connect::{ConnectError, Route};
+use crate::disk::DiskError;
 use crate::disk::identity::{Identity, IdentityFile};
 use crate::inputs::Subscription;
 use crate::log::Kind;
@@ -107,8 +108,10 @@ async fn keep(
     let kept = identity.clone();
     shared
         .with(move |machine| {
-            machine.log().line(Kind::Com, format_args!("{what}; the certificate is good until {}", kept.expires));
-            machine.set_identity(IdentityFile { current: Some(kept), pending_key: None })
+            let expires = kept.expires;
+            machine.set_identity(IdentityFile { current: Some(kept), pending_key: None })?;
+            machine.log().line(Kind::Com, format_args!("{what}; the certificate is good until {expires}"));
+            Ok::<_, DiskError>(())
         })
         .await?;
     Ok(identity)

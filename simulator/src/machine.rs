@@ -99,9 +99,15 @@ impl Machine {
     /// The disk cannot be written; then the old ones stay.
     pub fn take_inputs(&mut self, inputs: &Arc<Inputs>) -> Result<Changes, DiskError> {
         if *inputs == self.inputs {
+            self.inputs = inputs.clone();
             return Ok(Changes::default());
         }
         self.adopt(inputs, false)
+    }
+
+    /// Whether these very inputs were taken in.
+    pub fn has_taken(&self, inputs: &Arc<Inputs>) -> bool {
+        Arc::ptr_eq(&self.inputs, inputs)
     }
 
     fn adopt(&mut self, inputs: &Arc<Inputs>, first: bool) -> Result<Changes, DiskError> {

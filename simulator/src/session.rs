@@ -275,10 +275,8 @@ impl Running<'_> {
                 self.exchange = Some(exchange);
                 self.send(&FromSystem::Challenge { scram }).await
             }
-            SignInStep::Decided { user, result } => {
+            SignInStep::Decided { user, result, standing } => {
                 self.signed_in = is_accepted(&result).then(|| user.clone());
-                let name = user.clone();
-                let standing = self.session.shared.with(move |machine| machine.standing(&name)).await;
                 self.watched = Some((user, standing));
                 self.send(&FromSystem::SignInResult(result)).await
             }

@@ -86,11 +86,6 @@ impl System {
         self.phase.subscribe()
     }
 
-    /// The machine, to look at.
-    pub fn shared(&self) -> Shared {
-        self.shared.clone()
-    }
-
     /// Runs the system until it is switched off.
     ///
     /// # Errors
@@ -104,6 +99,7 @@ impl System {
         };
         self.phase.send_replace(Phase::Off);
         self.shared.line(Kind::System, "switched off");
+        self.shared.close().await;
         result
     }
 
@@ -162,8 +158,9 @@ impl System {
     /// One attempt to connect. What comes from outside meanwhile is taken in; an attempt is only given up for it when the way to COM is another,
     /// because the answer to an enrolment that was sent is worth waiting for.
     async fn connect(&mut self, due: Instant, shutdown: &CancellationToken) -> Progress {
-        // During a session or an outage changes may have come that nobody took in yet.
-        if self.inputs.has_changed().unwrap_or(false)
+        // Changes may have come during an outage, or when the disk could not be written.
+        let inputs = self.inputs.borrow().clone();
+        if self.shared.peek(|machine| machine.has_taken(&inputs)) != Some(true)
             && let Some(reboot) = self.take_inputs().await.reboot
         {
             return Progress::Ended(Ended::Reboot(reboot));

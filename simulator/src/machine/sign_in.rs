@@ -2,7 +2,7 @@
 
 use model::account::SignInOutcome;
 use protocol::message::SignInResult;
-use protocol::scram::{ClientFirst, ScramError, Server};
+use protocol::scram::{ClientFirst, ScramError, Server, Verifier};
 
 use crate::accounts::{self, Standing};
 use crate::disk::state::Account;
@@ -13,6 +13,7 @@ use crate::machine::Machine;
 #[derive(Debug)]
 pub struct Exchange {
     user: String,
+    verifier: Verifier,
     server: Server,
 }
 
@@ -32,6 +33,8 @@ pub enum SignInStep {
         user: String,
         /// The decision.
         result: SignInResult,
+        /// What the next sign-in under that name would meet: when it becomes another, COM should try again.
+        standing: Standing,
     },
 }
 
@@ -44,10 +47,10 @@ impl Machine {
         let first = ClientFirst::parse(scram)?;
         let user = first.user.clone();
         match self.standing(&user) {
-            Standing::Refused(outcome) => Ok(self.decide(user, outcome, None)),
+            Standing::Refused(outcome) => Ok(self.refuse(user, outcome)),
             Standing::Open { verifier, .. } => {
-                let (server, scram) = Server::start(first, verifier);
-                Ok(SignInStep::Challenge { exchange: Exchange { user, server }, scram })
+                let (server, scram) = Server::start(first, verifier.clone());
+                Ok(SignInStep::Challenge { exchange: Exchange { user, verifier, server }, scram })
             }
         }
     }
@@ -57,12 +60,16 @@ impl Machine {
     /// # Errors
     /// What came is no SCRAM message of this exchange.
     pub fn prove(&mut self, exchange: Exchange, scram: &str) -> Result<SignInStep, ScramError> {
-        let Exchange { user, server } = exchange;
+        let Exchange { user, verifier, server } = exchange;
         // Things may have changed since the challenge: what counts is how the account stands now.
-        let right = match self.standing(&user) {
-            Standing::Refused(outcome) => return Ok(self.decide(user, outcome, None)),
-            Standing::Open { right, .. } => right,
+        let (now_stored, right) = match self.standing(&user) {
+            Standing::Refused(outcome) => return Ok(self.refuse(user, outcome)),
+            Standing::Open { verifier, right } => (verifier, right),
         };
+        if now_stored != verifier {
+            // The password was changed since: the proof is of the old one, but nobody guessed.
+            return Ok(self.decide(user, SignInOutcome::WrongPassword, None));
+        }
         match server.verify(scram) {
             Ok(proof) => {
                 self.forget_wrong_passwords(&user);
@@ -105,9 +112,19 @@ impl Machine {
         }
     }
 
+    fn refuse(&self, user: String, outcome: SignInOutcome) -> SignInStep {
+        let standing = Standing::Refused(outcome.clone());
+        self.decided(user, SignInResult { outcome, scram: None }, standing)
+    }
+
     fn decide(&self, user: String, outcome: SignInOutcome, scram: Option<String>) -> SignInStep {
-        self.log.line(Kind::Security, format_args!("service user {user:?}: {}", words(&outcome)));
-        SignInStep::Decided { user, result: SignInResult { outcome, scram } }
+        let standing = self.standing(&user);
+        self.decided(user, SignInResult { outcome, scram }, standing)
+    }
+
+    fn decided(&self, user: String, result: SignInResult, standing: Standing) -> SignInStep {
+        self.log.line(Kind::Security, format_args!("service user {user:?}: {}", words(&result.outcome)));
+        SignInStep::Decided { user, result, standing }
     }
 }
 

@@ -197,3 +197,16 @@ fn a_session_counter_is_never_used_twice() {
         }
     }
 }
+
+#[test]
+fn a_password_changed_between_challenge_and_proof_counts_and_is_no_guess() {
+    let folder = Folder::new();
+    let mut system = machine(&folder, USER, &HandClock::new());
+    let (client, first) = Client::start("COMAdmin", Secret::new("right"));
+    let SignInStep::Challenge { exchange, scram } = system.begin_sign_in(&first).unwrap() else { panic!("a challenge comes first") };
+    system.take_inputs(&inputs(USER, "newer")).unwrap();
+    let (_, proof) = client.answer(&scram).unwrap();
+    let SignInStep::Decided { result, .. } = system.prove(exchange, &proof).unwrap() else { panic!("a proof decides") };
+    assert_eq!(result.outcome, SignInOutcome::WrongPassword);
+    assert_eq!(system.state().accounts["COMAdmin"].wrong_attempts, 0);
+}

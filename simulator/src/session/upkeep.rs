@@ -47,9 +47,14 @@ impl Running<'_> {
         if self.welcomed.is_none() && silence >= self.session.options.handshake_timeout {
             return Err(Stop::Broken("COM did not answer the hello in time".to_owned()));
         }
+        let inputs = self.session.inputs.borrow().clone();
+        if self.session.shared.peek(|machine| machine.has_taken(&inputs)) == Some(false) {
+            // The disk could not be written when they came.
+            self.inputs_changed().await?;
+        }
         if self.talking() {
             self.account_changed().await?;
-            self.renew_in_time().await;
+            self.renew_in_time();
         }
         Ok(())
     }
@@ -59,16 +64,15 @@ impl Running<'_> {
         if !self.talking() {
             return Ok(());
         }
-        let Some((name, before)) = self.watched.clone() else { return Ok(()) };
-        let asked = name.clone();
-        let now = self.session.shared.with(move |machine| machine.standing(&asked)).await;
-        if now == before {
-            return Ok(());
+        let Some((name, before)) = &mut self.watched else { return Ok(()) };
+        match self.session.shared.peek(|machine| machine.standing(name)) {
+            Some(now) if now != *before => *before = now,
+            // As before, or busy: then the next tick looks again.
+            Some(_) | None => return Ok(()),
         }
-        self.line(Kind::Security, format_args!("service user {name:?} changed: COM is asked to sign in again"));
-        self.watched = Some((name, now));
+        let text = format!("service user {name:?} changed: COM is asked to sign in again");
+        self.line(Kind::Security, text);
         self.signed_in = None;
-        self.exchange = None;
         self.send(&FromSystem::AccountChanged).await
     }
 
@@ -86,12 +90,12 @@ impl Running<'_> {
         self.send(&FromSystem::Report(Box::new(facts))).await
     }
 
-    pub(super) async fn renew_in_time(&mut self) {
+    pub(super) fn renew_in_time(&mut self) {
         if self.renewal.is_some() || Instant::now() < self.renew_not_before || self.welcomed.is_none() {
             return;
         }
-        let now = self.session.shared.with(|machine| machine.clock().now()).await;
-        if now >= self.session.identity.renew_after {
+        let now = self.session.shared.peek(|machine| machine.clock().now());
+        if now.is_some_and(|now| now >= self.session.identity.renew_after) {
             let (shared, subscription) = (self.session.shared.clone(), self.session.subscription.clone());
             let (identity, timeout) = (self.session.identity.clone(), self.session.options.handshake_timeout);
             self.renewal = Some(enrolment::renew(shared, subscription, identity, timeout).boxed());

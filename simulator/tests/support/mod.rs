@@ -36,6 +36,10 @@ pub struct Site {
 impl Site {
     /// Folders with causes, the password `right` and a whole subscription.
     pub fn new(gateway: &TestGateway, causes: &str) -> Self {
+        Self::for_gateway(&gateway.url(), &gateway.authority(), causes)
+    }
+
+    pub fn for_gateway(url: &str, authority: &str, causes: &str) -> Self {
         let root = std::env::temp_dir().join(format!("simulator-{}", uuid::Uuid::new_v4()));
         for folder in ["subscription", "passwords"] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
@@ -52,14 +56,10 @@ impl Site {
         let site = Self { root, running: None, options, listen: None };
         site.causes(causes);
         site.password("right");
-        for (name, value) in [
-            ("gateway", gateway.url()),
-            ("ca.crt", gateway.authority()),
-            ("customerId", "acme".into()),
-            ("systemId", "hq".into()),
-            ("enrolmentCode", "code".into()),
-        ] {
-            site.subscription(name, &value);
+        for (name, value) in
+            [("gateway", url), ("ca.crt", authority), ("customerId", "acme"), ("systemId", "hq"), ("enrolmentCode", "code")]
+        {
+            site.subscription(name, value);
         }
         site
     }
