@@ -114,6 +114,8 @@ pub struct Times {
     pub directory_timeout: Duration,
     /// After `LockedTemporarily` and `TooManySessions` the sign-in is tried again; up to a fifth is added by chance.
     pub sign_in_again_after: Duration,
+    /// A new session repeats a sign-in that was refused for another reason no sooner than this after it.
+    pub refused_sign_in_again_after: Duration,
     /// Between two sign-ins of one session at least; also the wait after the directory failed.
     pub sign_in_interval: Duration,
     /// For the other side to take the last message and close.
@@ -134,6 +136,7 @@ impl Default for Times {
             send_timeout: Duration::from_secs(15),
             directory_timeout: Duration::from_secs(10),
             sign_in_again_after: Duration::from_secs(60),
+            refused_sign_in_again_after: Duration::from_secs(600),
             sign_in_interval: Duration::from_secs(2),
             linger: Duration::from_secs(2),
             drain: Duration::from_secs(5),

@@ -38,6 +38,7 @@ impl SystemLink for Link {
     }
 
     fn sign_in_again(&self, system: &SystemKey) {
+        self.table.forgive_refusal(system);
         if let Some((control, _)) = self.table.control(system) {
             control.sign_in();
         }

@@ -199,7 +199,10 @@ impl Session {
             time: Timestamp::now(),
         };
         self.socket.send(&welcome).await?;
-        self.sign_in.begin();
+        match self.shared.table.resume_refused(&self.place) {
+            Some(refused_at) => self.sign_in.begin_at(refused_at + times.refused_sign_in_again_after),
+            None => self.sign_in.begin(),
+        }
         loop {
             match self.next_event().await {
                 Event::Closing => return Err(going_away()),

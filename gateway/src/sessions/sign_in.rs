@@ -1,6 +1,7 @@
 //! COM's sign-in to the system: what was sent, what is expected, when again.
 //!
-//! A refused sign-in is never repeated by itself, because a system locks an account after some wrong tries. Only what passes by itself
+//! A refused sign-in is not repeated by itself in its session, and in the next ones at most every ten minutes, because a system locks an
+//! account after some wrong tries. Only what passes by itself
 //! (`LockedTemporarily`, `TooManySessions`) and what was not the account's fault (the directory could not answer) is tried again.
 
 use std::future;
@@ -98,6 +99,11 @@ impl SignIn {
             }
             .boxed(),
         );
+    }
+
+    /// Signs in at a time, unless something asks for it before.
+    pub(crate) fn begin_at(&mut self, at: Instant) {
+        self.again_at = Some(at);
     }
 
     /// Waits for what takes time. May be dropped and called again.

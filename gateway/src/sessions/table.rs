@@ -11,6 +11,7 @@ use model::connectivity::Absence;
 use model::ids::SystemKey;
 use protocol::link::{SessionState, SessionView};
 use protocol::message::{CloseReason, Facts};
+use tokio::time::Instant;
 
 use crate::identity::Identity;
 use crate::sessions::changes::Changes;
@@ -25,6 +26,8 @@ struct Entry {
     facts: Option<Facts>,
     state: Option<(SessionState, Timestamp)>,
     live: Option<Live>,
+    /// When a sign-in was last refused for a reason that does not pass by itself.
+    refused: Option<(SignInOutcome, Instant)>,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,19 @@ impl Entry {
             self.state = Some((state, Timestamp::now()));
         }
         changed
+    }
+}
+
+/// Whether only a change of the account or of the credentials can help.
+fn waits_for_a_change(outcome: &SignInOutcome) -> bool {
+    match outcome {
+        SignInOutcome::WrongPassword
+        | SignInOutcome::UnknownUser
+        | SignInOutcome::DisabledByAdministrator
+        | SignInOutcome::Disabled
+        | SignInOutcome::PasswordExpired
+        | SignInOutcome::NewPasswordRequired => true,
+        SignInOutcome::Accepted { .. } | SignInOutcome::LockedTemporarily | SignInOutcome::TooManySessions => false,
     }
 }
 
@@ -121,7 +137,29 @@ impl Table {
 
     /// The sign-in is decided, or COM holds no credentials.
     pub(crate) fn decide(&self, place: &Place, sign_in: Option<SignInOutcome>) {
-        self.update(place, |entry| entry.set_state(SessionState::Connected { sign_in }));
+        self.update(place, |entry| {
+            entry.refused = sign_in.clone().filter(waits_for_a_change).map(|outcome| (outcome, Instant::now()));
+            entry.set_state(SessionState::Connected { sign_in })
+        });
+    }
+
+    /// The last sign-in, if it was refused for a reason that does not pass by itself: a new session does not repeat it at once, so that a
+    /// system whose connection breaks often does not lock the account. What was refused is what is known until then.
+    pub(crate) fn resume_refused(&self, place: &Place) -> Option<Instant> {
+        let mut refused_at = None;
+        self.update(place, |entry| {
+            let Some((outcome, at)) = entry.refused.clone() else { return false };
+            refused_at = Some(at);
+            entry.set_state(SessionState::Connected { sign_in: Some(outcome) })
+        });
+        refused_at
+    }
+
+    /// Name, password or account changed: what was refused may be accepted now.
+    pub(crate) fn forgive_refusal(&self, key: &SystemKey) {
+        if let Some(entry) = self.write().get_mut(key) {
+            entry.refused = None;
+        }
     }
 
     pub(crate) fn report(&self, place: &Place, facts: Facts) {

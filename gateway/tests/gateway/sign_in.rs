@@ -58,6 +58,44 @@ async fn with_a_wrong_password_com_tries_once_and_again_only_when_told() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_often_does_not_lock_the_account() {
+    let world = World::new().await;
+    world.directory.set_password(&key("hq"), "right");
+    let credential = world.enrolled("hq").await;
+    let mut session = Session::open(&world, &credential, 1).await;
+    session.answer_sign_in("changed on the system", None).await;
+    world.view_becomes("hq", signed_in(SignInOutcome::WrongPassword)).await;
+    drop(session);
+    world.view_becomes("hq", |view| matches!(view.state, SessionState::Away(_))).await;
+    let mut session = Session::open(&world, &credential, 2).await;
+    world.view_becomes("hq", signed_in(SignInOutcome::WrongPassword)).await;
+    stays_quiet(&mut session).await;
+    session.tell(&FromSystem::AccountChanged).await;
+    session.answer_sign_in("still another", None).await;
+    stays_quiet(&mut session).await;
+    drop(session);
+    // What COM is told while the system is away counts too.
+    world.view_becomes("hq", |view| matches!(view.state, SessionState::Away(_))).await;
+    world.link.sign_in_again(&key("hq"));
+    let mut session = Session::open(&world, &credential, 3).await;
+    session.answer_sign_in("right", None).await;
+    world.view_becomes("hq", signed_in(all_rights())).await;
+}
+
+#[tokio::test]
+async fn a_new_session_tries_a_refused_sign_in_again_after_a_while() {
+    let world = World::with(|options| options.times.refused_sign_in_again_after = Duration::from_millis(600)).await;
+    world.directory.set_password(&key("hq"), "right");
+    let credential = world.enrolled("hq").await;
+    let mut session = Session::open(&world, &credential, 1).await;
+    session.answer_sign_in("", Some(SignInOutcome::Disabled)).await;
+    world.view_becomes("hq", signed_in(SignInOutcome::Disabled)).await;
+    let mut session = Session::open(&world, &credential, 2).await;
+    session.answer_sign_in("right", None).await;
+    world.view_becomes("hq", signed_in(all_rights())).await;
+}
+
+#[tokio::test]
 async fn every_refusal_of_the_system_is_shown_and_waits_for_a_change_of_the_account() {
     let world = World::new().await;
     let mut session = opened(&world).await;
