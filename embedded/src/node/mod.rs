@@ -2,23 +2,35 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`agent`] | takes up pods, gives each a task, ends them all |
 //! | [`options`] | what an agent is told at its start |
-//! | [`api`] | what the API server asks of it |
-//! | [`launcher`] | the short first life of every child, in which it arranges to die with the agent |
-//! | [`process`] | starting, signalling and recognising processes |
 //! | [`pod`] | one pod: volumes, containers, probes, restarts, status |
-//! | [`log_service`] | finds logs for the API server |
-//! | [`logs`] | what containers print |
+//! | [`process`] | starting, signalling and recognising processes |
+//! | [`launcher`] | the short first life of every child, in which it arranges to die with the agent |
+//! | [`logs`], [`log_service`] | what containers print, and finding it for the API server |
+//! | [`api`] | what the API server asks of a node |
+//! | [`registration`], [`claims`], [`events`], [`live`], [`addresses`] | the agent's dealings with the cluster |
+//!
+//! What a real node does and this one does not: limit resources, isolate (mounts, users, network namespaces), pull images, update
+//! mounted config maps and secrets while a pod runs, gRPC probes, node affinity.
 
+pub mod addresses;
+pub mod agent;
 pub mod api;
+pub mod claims;
+pub mod events;
 pub mod launcher;
+pub mod live;
 pub mod log_service;
 pub mod logs;
 pub mod options;
 pub mod pod;
 pub mod process;
+pub mod registration;
 #[cfg(test)]
 mod testing;
 
+pub use agent::{Agent, AgentError};
 pub use api::{LogRequest, LogStream, Node};
+pub use launcher::launcher_main;
 pub use options::{Images, Launcher, NodeOptions, PodNetwork, Program, RestartDelays};

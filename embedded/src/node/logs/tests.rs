@@ -31,14 +31,14 @@ async fn lines_come_back_whole_in_whatever_pieces_they_were_written() {
     instance.append(Output::Stderr, b"err\n");
     instance.append(Output::Stdout, b"o\nlast");
     instance.finish();
-    assert_eq!(text(&log, Selection::default()).await, "one\nerr\ntwo\nlast\n");
-    assert_eq!(text(&log, Selection { tail_lines: Some(2), ..Selection::default() }).await, "two\nlast\n");
+    assert_eq!(text(&log, Selection::default()).await, "one\nerr\ntwo\nlast");
+    assert_eq!(text(&log, Selection { tail_lines: Some(2), ..Selection::default() }).await, "two\nlast");
     assert_eq!(text(&log, Selection { tail_lines: Some(0), ..Selection::default() }).await, "");
-    assert_eq!(text(&log, Selection { tail_lines: Some(99), ..Selection::default() }).await, "one\nerr\ntwo\nlast\n");
+    assert_eq!(text(&log, Selection { tail_lines: Some(99), ..Selection::default() }).await, "one\nerr\ntwo\nlast");
     assert_eq!(text(&log, Selection { limit_bytes: Some(5), ..Selection::default() }).await, "one\ne");
     let timed = text(&log, Selection { timestamps: true, tail_lines: Some(1), ..Selection::default() }).await;
     let (time, rest) = timed.split_once(' ').unwrap();
-    assert!(time.parse::<jiff::Timestamp>().is_ok() && time.len() == 30 && rest == "last\n", "{timed}");
+    assert!(time.parse::<jiff::Timestamp>().is_ok() && time.len() == 30 && rest == "last", "{timed}");
 }
 
 #[tokio::test]

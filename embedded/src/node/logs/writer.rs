@@ -141,13 +141,13 @@ impl InstanceLog {
         self.write(&mut writer, &lines);
     }
 
-    /// An output was closed: a last line without an end is a line too.
+    /// An output was closed. A last line without an end is written as a part, so that readers see it without an end too.
     pub fn end_of(&self, output: Output) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = std::mem::take(&mut writer.pending[output as usize]);
         if !pending.is_empty() {
             let mut lines = Vec::with_capacity(pending.len() + 64);
-            in_parts(&mut lines, Timestamp::now(), output, &pending);
+            line(&mut lines, Timestamp::now(), output, b'P', &pending);
             self.write(&mut writer, &lines);
         }
     }

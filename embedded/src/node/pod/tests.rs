@@ -1,1 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod life;
+mod pure;
+mod world;
