@@ -176,20 +176,17 @@ fn name_conflict(definition: &Value, others: &[Value]) -> Option<(&'static str, 
             })
     };
     let resource_words = ["plural", "singular", "shortNames"];
-    for (key, reason) in [("plural", "PluralConflict"), ("singular", "SingularConflict")] {
-        if taken(&resource_words, text(names, key)) {
-            return Some((reason, format!("{:?} is already in use", text(names, key))));
-        }
-    }
-    if let Some(word) = words(&names["shortNames"]).into_iter().find(|word| taken(&resource_words, word)) {
-        return Some(("ShortNamesConflict", format!("{word:?} is already in use")));
-    }
-    for (key, reason) in [("kind", "KindConflict"), ("listKind", "ListKindConflict")] {
-        if taken(&["kind", "listKind"], text(names, key)) {
-            return Some((reason, format!("{:?} is already in use", text(names, key))));
-        }
-    }
-    None
+    let kind_words = ["kind", "listKind"];
+    let in_use = |reason, word: &str| (reason, format!("{word:?} is already in use"));
+    // Of several conflicts the last is told, as in Kubernetes.
+    let short_names = words(&names["shortNames"]);
+    let short = short_names.iter().find(|word| taken(&resource_words, word)).map(|word| in_use("ShortNamesConflict", word));
+    let named = |key, words: &[&str], reason| taken(words, text(names, key)).then(|| in_use(reason, text(names, key)));
+    named("listKind", &kind_words, "ListKindConflict")
+        .or_else(|| named("kind", &kind_words, "KindConflict"))
+        .or(short)
+        .or_else(|| named("singular", &resource_words, "SingularConflict"))
+        .or_else(|| named("plural", &resource_words, "PluralConflict"))
 }
 
 /// Sets a condition; the time stays where the answer does.

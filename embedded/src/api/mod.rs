@@ -297,3 +297,6 @@ fn version() -> serde_json::Value {
 fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
+
+#[cfg(test)]
+mod tests;

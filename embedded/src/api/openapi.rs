@@ -26,7 +26,7 @@ pub(super) fn index(kinds: &Kinds) -> Value {
 pub(super) fn content_hash(kinds: &Kinds, group: &str, version: &str) -> String {
     let names = kinds.of(group, version).map(|resource| format!("{} {}", resource.plural, resource.kind));
     let origins = kinds.origins(group, version).map(str::to_owned);
-    let parts: Vec<String> = names.chain(origins).chain([env!("CARGO_PKG_VERSION").to_owned()]).collect();
+    let parts: Vec<String> = names.chain(origins).chain([crate::builtin::fingerprint().to_owned()]).collect();
     hash(parts.join("\n").as_bytes())
 }
 

@@ -36,6 +36,9 @@ impl Api {
         if resource.kind != "SelfSubjectReview" {
             own_fields(call, resource, &mut object);
         }
+        if let Some(members) = object.as_object_mut() {
+            members.remove("status");
+        }
         self.validate_question(resource, &object)?;
         object["status"] = match resource.kind.as_str() {
             "SelfSubjectAccessReview" => self.may(&call.user, &object["spec"]),

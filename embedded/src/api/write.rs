@@ -259,6 +259,9 @@ impl Api {
     /// Writes down who owns the fields that changed.
     fn settle_fields(&self, resource: &Resource, old: Option<&Value>, new: &mut Value, ownership: &Ownership) {
         if ownership.settled {
+            if let Some(old) = old {
+                fields::keep_times(old, new);
+            }
             return;
         }
         let (version, time) = (resource.api_version(), metadata::now());
