@@ -119,9 +119,8 @@ impl Machine {
         self.set_passwords(&mut state, &old, &new, first);
         let token = new.causes.reboot.as_ref().map(|reboot| reboot.token.clone());
         let new_token = token.is_some() && token != state.seen.reboot_token;
-        // What stands there when the system first starts restarts nothing; a start restarts nothing either, but a token that changed while the
-        // system was off is used up by it.
-        let reboot = new.causes.reboot.clone().filter(|_| new_token && !first);
+        // When the system is switched on, `open` drops this: the start itself uses up a token that is new.
+        let reboot = new.causes.reboot.clone().filter(|_| new_token);
         state.seen = SeenCauses {
             time_zone: new.causes.time_zone.clone(),
             remote_operations: new.causes.remote_operations,

@@ -35,6 +35,15 @@ fn a_damaged_or_newer_state_is_named_and_left_as_it_is() {
 }
 
 #[test]
+fn a_damaged_identity_is_named_and_left_as_it_is() {
+    let folder = Folder::new();
+    opened(&folder).unwrap();
+    std::fs::write(folder.path().join(IDENTITY), "{\"current\":{}}").unwrap();
+    assert!(opened(&folder).unwrap_err().to_string().contains("identity.json is damaged"));
+    assert_eq!(std::fs::read_to_string(folder.path().join(IDENTITY)).unwrap(), "{\"current\":{}}");
+}
+
+#[test]
 fn a_state_that_is_gone_is_damage_not_a_new_system() {
     let folder = Folder::new();
     opened(&folder).unwrap();
