@@ -111,6 +111,7 @@ async fn requests_with_endless_headers_or_a_foreign_subprotocol_are_refused() {
     let head = "GET /v1/session HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat, switchboard.v9\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
     let mut answer = String::new();
     let _ = crate::world::soon(stream.read_to_string(&mut answer)).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("unsupportedVersion"), "{answer}");

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::world::{CODE, World, soon};
@@ -83,6 +84,7 @@ pub async fn dial(world: &World, credential: Option<&Credential>, from: IpAddr) 
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(from, 0))?;
     let stream = socket.connect(world.address).await?;
+    stream.set_nodelay(true)?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
@@ -103,6 +105,8 @@ pub async fn send_request(
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body.as_bytes()).await?;
+        // Without it the last record may stay in the TLS layer when this task has used up its share of the runtime.
+        stream.flush().await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
         let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
@@ -137,7 +141,8 @@ impl Session {
         let stream = dial(world, Some(credential), HOME).await?;
         let mut request = format!("wss://localhost{SESSION_PATH}").into_client_request()?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", SUBPROTOCOL.parse().unwrap());
-        let (socket, _) = soon(tokio_tungstenite::client_async(request, stream)).await?;
+        let small = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
+        let (socket, _) = soon(tokio_tungstenite::client_async_with_config(request, stream, Some(small))).await?;
         Ok(Self { socket })
     }
 

@@ -11,6 +11,7 @@ mod bad_messages;
 mod documentation;
 
 mod enrolment;
+mod memory;
 mod renewal;
 mod requests;
 mod sessions;
