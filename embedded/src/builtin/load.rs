@@ -45,6 +45,16 @@ pub fn definition(name: &str) -> Arc<Schema> {
     read.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(built).clone()
 }
 
+/// Changes whenever one of the generated files does: clients cache documents made of them for longer than one server lives.
+pub fn fingerprint() -> &'static str {
+    static FINGERPRINT: OnceLock<String> = OnceLock::new();
+    FINGERPRINT.get_or_init(|| {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        FILES.iter().for_each(|(_, file)| context.update(file.as_bytes()));
+        context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    })
+}
+
 fn unknown() -> Arc<Schema> {
     Arc::new(Schema { preserve_unknown: true, ..Schema::default() })
 }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::resource::{LazySchema, Resource, Scale};
 
 pub use defaults::default_object;
-pub use load::definition;
+pub use load::{definition, fingerprint};
 pub use metadata::validate_metadata;
 pub use validate::validate_object;
 pub use zero::zero_object;
