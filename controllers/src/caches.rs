@@ -7,8 +7,8 @@ use crds::{Customer, IPOffice, SimulatedSystem};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use model::ids::{CustomerId, SystemId, SystemKey};
 use runtime::cache::{Cache, Feed, Pending};
@@ -234,9 +234,7 @@ fn boxed(feed: impl Future<Output = ()> + Send + 'static) -> futures::future::Bo
 }
 
 /// Managed fields and annotations of Secrets are of no use here: leave them out of memory.
-fn strip(
-    event: watcher::Result<watcher::Event<PartialObjectMeta<Secret>>>,
-) -> watcher::Result<watcher::Event<PartialObjectMeta<Secret>>> {
+fn strip(event: watcher::Result<watcher::Event<PartialObjectMeta<Secret>>>) -> watcher::Result<watcher::Event<PartialObjectMeta<Secret>>> {
     event.map(|event| {
         event.modify(|secret| {
             secret.metadata.managed_fields = None;

@@ -28,7 +28,10 @@ pub fn register(registry: &Registry, caches: Arc<Caches>) -> Result<(), promethe
         customers: IntGauge::new("switchboard_customers", "Customers.")?,
         systems: IntGaugeVec::new(Opts::new("switchboard_systems", "Systems by colour of their connection."), &["colour"])?,
         messages: IntGaugeVec::new(
-            Opts::new("switchboard_system_connectivity", "Systems by connectivity message (the reason of the condition Connected)."),
+            Opts::new(
+                "switchboard_system_connectivity",
+                "Systems by connectivity message (upper camel case, as in the reason of the condition Ready).",
+            ),
             &["message"],
         )?,
         simulated: IntGauge::new("switchboard_simulated_systems", "Simulated systems.")?,

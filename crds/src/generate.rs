@@ -1,13 +1,34 @@
 //! The CustomResourceDefinitions, made from the types.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt as _;
 
 use crate::{Customer, IPOffice, SimulatedSystem};
 
 /// Every CustomResourceDefinition, in the order to apply them.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()]
+    let mut all = vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()];
+    for version in all.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
+        if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            drop_defaults_in_lists(schema, false);
+        }
+    }
+    all
+}
+
+/// A default inside a list makes `kubectl apply` see a change for ever: it compares lists as a whole. Readers fill such fields in themselves.
+fn drop_defaults_in_lists(schema: &mut JSONSchemaProps, in_list: bool) {
+    if in_list {
+        schema.default = None;
+    }
+    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        drop_defaults_in_lists(property, in_list);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        drop_defaults_in_lists(items, true);
+    }
 }
 
 /// File name beside this crate and content of each, as `switchboard crds` writes them.
@@ -88,6 +109,15 @@ mod tests {
                     }
                     _ => {}
                 }
+            });
+        }
+    }
+
+    #[test]
+    fn no_default_stands_inside_a_list_where_kubectl_would_report_it_as_a_change_for_ever() {
+        for definition in all() {
+            walk(&spec_of(&definition), "spec", &mut |schema, path| {
+                assert!(!path.contains("[]") || schema["default"].is_null(), "{} {path} has a default", definition.spec.names.kind);
             });
         }
     }

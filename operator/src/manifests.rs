@@ -68,7 +68,9 @@ fn role(name: &str, rules: &[PolicyRule]) -> [Value; 2] {
 pub fn parse(name: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
     use serde::Deserialize as _;
     serde_yaml::Deserializer::from_str(text)
-        .map(|document| Value::deserialize(document).map_err(|error| ManifestError::Malformed { name: name.to_owned(), message: error.to_string() }))
+        .map(|document| {
+            Value::deserialize(document).map_err(|error| ManifestError::Malformed { name: name.to_owned(), message: error.to_string() })
+        })
         .filter(|document| !matches!(document, Ok(Value::Null)))
         .collect()
 }
@@ -76,8 +78,8 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
 /// Applies objects in order, by server-side apply.
 pub async fn apply(client: &Client, objects: Vec<Value>) -> Result<(), ManifestError> {
     for value in objects {
-        let object: DynamicObject =
-            serde_json::from_value(value).map_err(|error| ManifestError::Malformed { name: "a manifest".into(), message: error.to_string() })?;
+        let object: DynamicObject = serde_json::from_value(value)
+            .map_err(|error| ManifestError::Malformed { name: "a manifest".into(), message: error.to_string() })?;
         apply_one(client, &object).await?;
     }
     Ok(())
@@ -87,10 +89,13 @@ async fn apply_one(client: &Client, object: &DynamicObject) -> Result<(), Manife
     let types = object.types.clone().unwrap_or_default();
     let name = format!("{} {}", types.kind, object.name_any());
     let refused = |source| ManifestError::Refused { name: name.clone(), source };
-    let kind = GroupVersionKind::try_from(&types).map_err(|error| ManifestError::Malformed { name: name.clone(), message: error.to_string() })?;
+    let kind =
+        GroupVersionKind::try_from(&types).map_err(|error| ManifestError::Malformed { name: name.clone(), message: error.to_string() })?;
     let (resource, capabilities) = discovery::pinned_kind(client, &kind).await.map_err(refused)?;
     let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
-        (discovery::Scope::Namespaced, namespace) => Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or("default"), &resource),
+        (discovery::Scope::Namespaced, namespace) => {
+            Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or("default"), &resource)
+        }
         (discovery::Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
     };
     api.patch(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map(drop).map_err(refused)

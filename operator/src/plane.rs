@@ -98,9 +98,8 @@ impl Plane {
     /// The certificates cannot be used, or the program does not find itself.
     pub fn start(self, tasks: &mut Tasks, images: &[String], shutdown: &CancellationToken) -> Result<Store, Box<dyn Error>> {
         let program = std::env::current_exe().map_err(|error| format!("the program does not find its own file: {error}"))?;
-        let mapped = images.iter().fold(Images::new(), |all, image| {
-            all.with(image, Program { path: program.clone(), ..Program::default() })
-        });
+        let mapped =
+            images.iter().fold(Images::new(), |all, image| all.with(image, Program { path: program.clone(), ..Program::default() }));
         let launcher = Launcher { program, arguments: vec![launcher::WORD.to_owned()] };
         let node = self.data.canonicalize().unwrap_or(self.data.clone()).join("node");
         let agent = Agent::new(self.admin(), NodeOptions::new(node, mapped, launcher));

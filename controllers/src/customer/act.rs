@@ -70,13 +70,20 @@ pub async fn subscription(
         wanted.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
     if present.is_some() {
         let patch = json!({"data": data});
-        secrets.patch(&name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&patch)).await.map_err(ReconcileError::api("update", what))?;
+        secrets
+            .patch(&name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&patch))
+            .await
+            .map_err(ReconcileError::api("update", what))?;
     } else {
-        let mut secret = KubernetesSecret { data: Some(data), type_: Some("switchboard.dev/subscription".into()), ..KubernetesSecret::default() };
+        let mut secret =
+            KubernetesSecret { data: Some(data), type_: Some("switchboard.dev/subscription".into()), ..KubernetesSecret::default() };
         secret.metadata.name = Some(name);
         secret.metadata.labels = Some([(crate::MANAGED_BY.to_owned(), "switchboard".to_owned())].into());
         secret.metadata.owner_references = customer.controller_owner_ref(&()).map(|owner| vec![owner]);
-        secrets.create(&PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() }, &secret).await.map_err(ReconcileError::api("create", what))?;
+        secrets
+            .create(&PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() }, &secret)
+            .await
+            .map_err(ReconcileError::api("create", what))?;
     }
     Ok(code)
 }

@@ -49,7 +49,12 @@ pub fn triggers(caches: &Caches) -> Arc<Pending<ObjectRef<Customer>>> {
 }
 
 /// Runs until the shutdown.
-pub async fn run(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<Customer>>>, metrics: ReconcileMetrics, shutdown: CancellationToken) {
+pub async fn run(
+    context: Arc<Context>,
+    triggers: Arc<Pending<ObjectRef<Customer>>>,
+    metrics: ReconcileMetrics,
+    shutdown: CancellationToken,
+) {
     let store = context.caches.customers.store().clone();
     runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
 }
@@ -57,7 +62,8 @@ pub async fn run(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<Customer
 async fn reconcile(customer: Arc<Customer>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let caches = &context.caches;
     let here = place(customer.as_ref());
-    let other = |owner: Option<(String, String)>| owner.filter(|owner| *owner != here).map(|(namespace, name)| format!("{namespace}/{name}"));
+    let other =
+        |owner: Option<(String, String)>| owner.filter(|owner| *owner != here).map(|(namespace, name)| format!("{namespace}/{name}"));
     let id = customer_id(&customer);
     let paused = customer.annotations().contains_key(PAUSED_ANNOTATION);
     let deleting = customer.metadata.deletion_timestamp.is_some();

@@ -97,19 +97,28 @@ fn readiness(observed: &Observed, deleting: bool, secret: &str) -> Finding {
     }
     if let Some(other) = &observed.id_taken_by {
         let id = &observed.id;
-        return not("DuplicateCustomerId", format!("the customer id {id} belongs to the older customer {other}; delete this customer and create it with another spec.customerId"));
+        return not(
+            "DuplicateCustomerId",
+            format!(
+                "the customer id {id} belongs to the older customer {other}; delete this customer and create it with another spec.customerId"
+            ),
+        );
     }
     if let Some(other) = &observed.name_taken_by {
         return not("DuplicateDisplayName", format!("the older customer {other} has the same spec.displayName; change one of them"));
     }
     if observed.secret == SecretState::Foreign {
-        return not("SecretTaken", format!("the Secret {secret} exists and does not belong to this customer; delete or rename it: the subscription is kept there"));
+        return not(
+            "SecretTaken",
+            format!("the Secret {secret} exists and does not belong to this customer; delete or rename it: the subscription is kept there"),
+        );
     }
     Finding::new("Ready", true, "SubscriptionReady", format!("systems connect with what the Secret {secret} holds"))
 }
 
 fn counts(systems: &[(String, Option<Colour>)]) -> SystemCounts {
-    let number = |colour| u32::try_from(systems.iter().filter(|(_, seen)| seen.unwrap_or(Colour::Red) == colour).count()).unwrap_or(u32::MAX);
+    let number =
+        |colour| u32::try_from(systems.iter().filter(|(_, seen)| seen.unwrap_or(Colour::Red) == colour).count()).unwrap_or(u32::MAX);
     SystemCounts {
         total: u32::try_from(systems.len()).unwrap_or(u32::MAX),
         green: number(Colour::Green),

@@ -16,32 +16,58 @@ pub fn valid(observed: &Observed) -> Finding {
     let customer = &spec.customer;
     match observed.customer {
         CustomerState::Missing => {
-            return not("CustomerNotFound", format!("there is no Customer {customer} in this namespace; create it, or correct spec.customer by creating the system again"));
+            return not(
+                "CustomerNotFound",
+                format!(
+                    "there is no Customer {customer} in this namespace; create it, or correct spec.customer by creating the system again"
+                ),
+            );
         }
         CustomerState::Deleting => {
-            return not("CustomerDeleting", format!("the Customer {customer} is being deleted and waits for its systems; delete this system too"));
+            return not(
+                "CustomerDeleting",
+                format!("the Customer {customer} is being deleted and waits for its systems; delete this system too"),
+            );
         }
         CustomerState::WithoutId => {
-            return not("CustomerNotReady", format!("the Customer {customer} has an id that belongs to another one; see its condition Ready"));
+            return not(
+                "CustomerNotReady",
+                format!("the Customer {customer} has an id that belongs to another one; see its condition Ready"),
+            );
         }
         CustomerState::Present => {}
     }
     if let Some(other) = &observed.id_taken_by {
         let id = &observed.key.system;
-        return not("DuplicateSystemId", format!("the system id {id} belongs to the older system {other}; delete this system and create it with another spec.systemId"));
+        return not(
+            "DuplicateSystemId",
+            format!("the system id {id} belongs to the older system {other}; delete this system and create it with another spec.systemId"),
+        );
     }
     if let Some(zone) = &spec.time_zone
         && jiff::tz::TimeZone::get(zone).is_err()
     {
         return not("UnknownTimeZone", format!("there is no time zone {zone}; use an IANA name such as Europe/London"));
     }
-    if let Some(tunnel) = spec.tunnels.iter().find(|tunnel| tunnel.through.as_ref().is_some_and(|name| !spec.servers.iter().any(|server| server.name == *name))) {
+    if let Some(tunnel) = spec
+        .tunnels
+        .iter()
+        .find(|tunnel| tunnel.through.as_ref().is_some_and(|name| !spec.servers.iter().any(|server| server.name == *name)))
+    {
         let through = tunnel.through.as_deref().unwrap_or_default();
-        return not("UnknownServer", format!("the tunnel {} goes through the server {through}, which spec.servers does not have; correct one of them", tunnel.name));
+        return not(
+            "UnknownServer",
+            format!("the tunnel {} goes through the server {through}, which spec.servers does not have; correct one of them", tunnel.name),
+        );
     }
     if observed.credentials == CredentialsState::SecretMissing {
         let name = spec.service_user.as_ref().map(|user| user.password_secret.name.as_str()).unwrap_or_default();
-        return not("SecretNotFound", format!("there is no Secret {name} with the service user's password in this namespace; create it, or correct spec.serviceUser.passwordSecret"));
+        return not(
+            "SecretNotFound",
+            format!(
+                "there is no Secret {name} with the service user's password in this namespace; create it, or correct spec.serviceUser.passwordSecret"
+            ),
+        );
     }
     Finding::new("Valid", true, "Accepted", "the spec can be carried out")
 }
@@ -61,21 +87,32 @@ pub fn enrolled(observed: &Observed) -> Finding {
             "Enrolled",
             false,
             "WaitingForSystem",
-            format!("no system has used the subscription with the id {} yet; set it up with the Secret {}", observed.key.system, crate::customer::secret_name(&observed.system.spec.customer)),
+            format!(
+                "no system has used the subscription with the id {} yet; set it up with the Secret {}",
+                observed.key.system,
+                crate::customer::secret_name(&observed.system.spec.customer)
+            ),
         ),
     }
 }
 
 /// `Connected`: a session stands.
 pub fn connected(observation: &Observation, message: Message) -> Finding {
-    let holds = matches!(observation, Observation::Connected { .. });
-    Finding::new("Connected", holds, message.reason(), message.text())
+    if matches!(observation, Observation::Connected { .. }) {
+        return Finding::new("Connected", true, "SessionEstablished", "the system is connected");
+    }
+    Finding::new("Connected", false, message.reason(), message.text())
 }
 
 /// `Authorized`: COM is signed in, with rights.
 pub fn authorized(observed: &Observed, observation: &Observation, message: Message) -> Finding {
     let Observation::Connected { sign_in, .. } = observation else {
-        return Finding { kind: "Authorized", holds: None, reason: "NotConnected".into(), message: "known once the system is connected".into() };
+        return Finding {
+            kind: "Authorized",
+            holds: None,
+            reason: "NotConnected".into(),
+            message: "known once the system is connected".into(),
+        };
     };
     let holds = matches!(sign_in, Some(SignInOutcome::Accepted { .. })) && !lacks_rights(message);
     if holds {
@@ -106,10 +143,18 @@ pub fn configured(observed: &Observed, observation: &Observation, pending: Optio
         Observation::Connected { sign_in: Some(SignInOutcome::Accepted { .. }), legacy: false, .. } => {
             Finding::new("Configured", true, "InStep", "the system has the settings of the spec")
         }
-        Observation::Connected { legacy: true, .. } => {
-            Finding::new("Configured", false, "Legacy", "systems older than 11.1.1.0.0 are watched only; upgrade it on site, or remove the settings from the spec")
-        }
-        _ => Finding { kind: "Configured", holds: None, reason: "NotSignedIn".into(), message: "settings are set once COM is signed in to the system".into() },
+        Observation::Connected { legacy: true, .. } => Finding::new(
+            "Configured",
+            false,
+            "Legacy",
+            "systems older than 11.1.1.0.0 are watched only; upgrade it on site, or remove the settings from the spec",
+        ),
+        _ => Finding {
+            kind: "Configured",
+            holds: None,
+            reason: "NotSignedIn".into(),
+            message: "settings are set once COM is signed in to the system".into(),
+        },
     }
 }
 
@@ -132,25 +177,39 @@ pub fn advice(observed: &Observed, message: Message) -> String {
             let code = crate::customer::secret_name(&observed.system.spec.customer);
             format!("{text}: set the system up with what the Secret {code} holds; it has not connected yet")
         }
-        Message::ConnectionFailed => format!("{text}: what connects with the system's certificate does not speak the protocol; check what runs there"),
-        Message::NotReachableOrNotPrimary => format!("{text}: it reboots for an upgrade or a restore, or its primary is another server; wait, or see status.servers"),
+        Message::ConnectionFailed => {
+            format!("{text}: what connects with the system's certificate does not speak the protocol; check what runs there")
+        }
+        Message::NotReachableOrNotPrimary => {
+            format!("{text}: it reboots for an upgrade or a restore, or its primary is another server; wait, or see status.servers")
+        }
         Message::OfflineForLast => format!("{text} (since status.connection.since): check its power and its network"),
         Message::NoAuthorizationProvided => match observed.credentials {
             CredentialsState::NotConfigured => format!("{text} Set spec.serviceUser with the password of the system's service user"),
             CredentialsState::SecretMissing => format!("{text} {secret} is missing: create it"),
             CredentialsState::Present => format!("{text} {secret} has no password under its key: add it"),
         },
-        Message::InvalidCredentials => format!("{text}: the system has no service user {name}; create it there, or correct spec.serviceUser.name"),
+        Message::InvalidCredentials => {
+            format!("{text}: the system has no service user {name}; create it there, or correct spec.serviceUser.name")
+        }
         Message::DisabledByAdministrator | Message::CurrentlyDisabled => format!("{text}: enable {name} in the system's security settings"),
-        Message::LockedTemporarily => format!("{text}: {name} is locked on the system, for example after wrong passwords; tried again every minute"),
-        Message::AuthorizationFailed => format!("{text}: the password in {secret} is not the one of {name} on the system; correct one of them"),
-        Message::PasswordExpired | Message::NewPasswordRequired => format!("{text} Set a new password for {name} on the system, and put it into {secret}"),
+        Message::LockedTemporarily => {
+            format!("{text}: {name} is locked on the system, for example after wrong passwords; tried again every minute")
+        }
+        Message::AuthorizationFailed => {
+            format!("{text}: the password in {secret} is not the one of {name} on the system; correct one of them")
+        }
+        Message::PasswordExpired | Message::NewPasswordRequired => {
+            format!("{text} Set a new password for {name} on the system, and put it into {secret}")
+        }
         Message::MaximumSessionsExceeded => format!("{text}: sign other applications out of the system; tried again every minute"),
         Message::NoUserRights | Message::ServiceMonitorReadMissing | Message::InsufficientRights | Message::UpgradeRightsMissing => {
             format!("{text}: give {name} the rights group COM Admin on the system")
         }
         Message::Legacy => format!("{text}: older than 11.1.1.0.0, so it is watched only"),
-        Message::RemoteOperationsNotPermitted => format!("{text}: every switch is off; switch on what is needed in spec.remoteOperations or on the system"),
+        Message::RemoteOperationsNotPermitted => {
+            format!("{text}: every switch is off; switch on what is needed in spec.remoteOperations or on the system")
+        }
         Message::ConnectionSuccessful => text.to_owned(),
     }
 }

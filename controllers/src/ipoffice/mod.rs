@@ -90,7 +90,12 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<IPOffice>>> {
 }
 
 /// Hands on what the gateway saw, until the shutdown.
-pub async fn follow_sessions(caches: Arc<Caches>, link: Arc<dyn SystemLink>, triggers: Arc<Pending<ObjectRef<IPOffice>>>, shutdown: CancellationToken) {
+pub async fn follow_sessions(
+    caches: Arc<Caches>,
+    link: Arc<dyn SystemLink>,
+    triggers: Arc<Pending<ObjectRef<IPOffice>>>,
+    shutdown: CancellationToken,
+) {
     let mut changes = Box::pin(link.changes().take_until(shutdown.cancelled_owned()));
     while let Some(key) = changes.next().await {
         if let Some((namespace, name)) = caches.owner_of_system(&key) {
@@ -100,7 +105,12 @@ pub async fn follow_sessions(caches: Arc<Caches>, link: Arc<dyn SystemLink>, tri
 }
 
 /// Runs until the shutdown.
-pub async fn run(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<IPOffice>>>, metrics: ReconcileMetrics, shutdown: CancellationToken) {
+pub async fn run(
+    context: Arc<Context>,
+    triggers: Arc<Pending<ObjectRef<IPOffice>>>,
+    metrics: ReconcileMetrics,
+    shutdown: CancellationToken,
+) {
     let store = context.caches.systems.store().clone();
     runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
 }
@@ -151,6 +161,7 @@ fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Obser
     let id_taken_by = caches.owner_of_system(&key).filter(|owner| *owner != here).map(|(namespace, name)| format!("{namespace}/{name}"));
     // Who does not have the id does not have the session either.
     let view = if id_taken_by.is_none() { context.link.view(&key) } else { None };
+    let unrecognised = id_taken_by.is_none() && context.link.unrecognised_since(&key).is_some();
     let uid = system.uid().unwrap_or_default();
     Observed {
         system,
@@ -159,6 +170,7 @@ fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Obser
         id_taken_by,
         credentials,
         view,
+        unrecognised,
         grace: context.grace.checked_sub(context.started.elapsed()).filter(|left| !left.is_zero()),
         configure_failure: context.remember(&uid, |memory| memory.configure_failure.clone()),
         paused: system.annotations().contains_key(PAUSED_ANNOTATION),
@@ -190,7 +202,7 @@ async fn write(system: &IPOffice, plan: &Plan, context: &Context) -> Result<(), 
     let Some(transition) = plan.transition.as_ref().filter(|_| written) else { return Ok(()) };
     let (namespace, name) = place(system);
     let (message, colour) = (transition.message.text(), transition.colour.as_str());
-    tracing::info!(namespace, name, colour, message, "connection changed");
+    tracing::info!(namespace, name, colour, connectivity = message, "connection changed");
     let condition = plan.status.conditions.iter().find(|condition| condition.type_ == "Ready");
     let note = condition.map_or_else(|| message.to_owned(), |condition| condition.message.clone());
     match transition.colour {
@@ -213,7 +225,15 @@ async fn configure(system: &IPOffice, key: &SystemKey, settings: Settings, revis
         Ok(done) => {
             context.remember(&uid, |memory| memory.configure_failure = None);
             tracing::info!(namespace, name, revision = done.configuration_revision, "settings set on the system");
-            context.events.normal(system, "Configured", "Configure", format!("settings set on the system; its configuration is now number {}", done.configuration_revision)).await;
+            context
+                .events
+                .normal(
+                    system,
+                    "Configured",
+                    "Configure",
+                    format!("settings set on the system; its configuration is now number {}", done.configuration_revision),
+                )
+                .await;
             // The system reports its new configuration, and that brings the next look.
             Action::await_change()
         }

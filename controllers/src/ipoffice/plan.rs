@@ -30,6 +30,8 @@ pub struct Observed<'a> {
     pub credentials: CredentialsState,
     /// Its session, if any was seen since this process started.
     pub view: Option<SessionView>,
+    /// Whether something connects with the system's certificate that does not speak the protocol, while the system itself was not seen.
+    pub unrecognised: bool,
     /// How long this process still waits for systems that were connected when it started; `None` once that is over.
     pub grace: Option<Duration>,
     /// What the last attempt to configure came to, if it failed: reason and message.
@@ -97,7 +99,8 @@ pub fn plan(observed: &Observed) -> Plan {
         // Connected when the process started, and time to come back: what was known stays as it is.
         let mut kept = without_enrolment(previous.clone());
         kept.observed_generation = observed.system.metadata.generation;
-        kept.conditions = status::replace(&previous.conditions, conditions(&previous.conditions, &[valid], kept.observed_generation, observed.now));
+        kept.conditions =
+            status::replace(&previous.conditions, conditions(&previous.conditions, &[valid], kept.observed_generation, observed.now));
         return Plan { status: kept, configure: None, transition: None, look_again: observed.grace };
     };
     let (message, colour) = assess(&observation);
@@ -123,6 +126,7 @@ fn observe(observed: &Observed, previous: &IPOfficeStatus) -> Option<Observation
             servers_offline: facts.servers.iter().filter(|server| !server.online).count(),
         }),
         Some(SessionView { state: SessionState::Away(absence), .. }) => Some(Observation::Away(*absence)),
+        None if observed.unrecognised => Some(Observation::Away(Absence::Unrecognised)),
         None if !was_connected(previous) => Some(Observation::NeverConnected),
         None if observed.grace.is_some() => None,
         // Away before this process started: why, the message still says.

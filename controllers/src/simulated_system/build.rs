@@ -66,7 +66,10 @@ pub fn causes(system: &SimulatedSystem, system_id: &str) -> Result<ConfigMap, Re
 /// The claim for the disk.
 pub fn disk(system: &SimulatedSystem) -> Result<PersistentVolumeClaim, ReconcileError> {
     let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
-    typed("PersistentVolumeClaim", json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata(system, &disk_name(&system.name_any())), "spec": spec}))
+    typed(
+        "PersistentVolumeClaim",
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata(system, &disk_name(&system.name_any())), "spec": spec}),
+    )
 }
 
 /// The pod.
@@ -115,8 +118,8 @@ pub fn pod(system: &SimulatedSystem, image: &str, causes_digest: &str) -> Result
             "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}},
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
             // Ready from the moment it has booted; not ready, but not restarted, during the outage of a reboot.
-            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 2, "failureThreshold": 1},
-            "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10, "failureThreshold": 3},
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 1},
+            "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 3},
         }],
         "volumes": volumes,
     });

@@ -44,7 +44,11 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>
     caches.configurations.trigger(&pending, owner);
     let by = |caches: &Arc<Caches>, namespace: Option<String>, uses: &dyn Fn(&SimulatedSystem) -> bool| -> Vec<_> {
         let state = caches.simulated.store().state();
-        state.iter().filter(|system| system.namespace() == namespace && uses(system)).map(|system| ObjectRef::from_obj(system.as_ref())).collect()
+        state
+            .iter()
+            .filter(|system| system.namespace() == namespace && uses(system))
+            .map(|system| ObjectRef::from_obj(system.as_ref()))
+            .collect()
     };
     let weak = Arc::downgrade(caches);
     caches.systems.trigger(&pending, move |ip_office| {
@@ -73,7 +77,12 @@ fn ip_office_name(system: &SimulatedSystem) -> String {
 }
 
 /// Runs until the shutdown.
-pub async fn run(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<SimulatedSystem>>>, metrics: ReconcileMetrics, shutdown: CancellationToken) {
+pub async fn run(
+    context: Arc<Context>,
+    triggers: Arc<Pending<ObjectRef<SimulatedSystem>>>,
+    metrics: ReconcileMetrics,
+    shutdown: CancellationToken,
+) {
     let store = context.caches.simulated.store().clone();
     runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
 }
@@ -136,7 +145,8 @@ impl Children<'_> {
         let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let disk = build::disk(system)?;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
-        ignore_existing(claims.create(&parameters, &disk).await).map_err(ReconcileError::api("create", format!("PersistentVolumeClaim {}", disk.name_any())))?;
+        ignore_existing(claims.create(&parameters, &disk).await)
+            .map_err(ReconcileError::api("create", format!("PersistentVolumeClaim {}", disk.name_any())))?;
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         ignore_existing(pods.create(&parameters, &wanted).await).map_err(ReconcileError::api("create", format!("Pod {}", self.name)))
     }
@@ -146,13 +156,17 @@ impl Children<'_> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         let patch = json!({"metadata": {"uid": pod.uid(), "annotations": {build::CAUSES_DIGEST: digest}}});
         let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        pods.patch(self.name, &parameters, &Patch::Merge(&patch)).await.map(drop).map_err(ReconcileError::api("annotate", format!("Pod {}", self.name)))
+        pods.patch(self.name, &parameters, &Patch::Merge(&patch))
+            .await
+            .map(drop)
+            .map_err(ReconcileError::api("annotate", format!("Pod {}", self.name)))
     }
 
     async fn delete_pod(&self, pod: Option<&Pod>) -> Result<(), ReconcileError> {
         let Some(pod) = pod else { return Ok(()) };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
-        let parameters = DeleteParams { preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }), ..DeleteParams::default() };
+        let parameters =
+            DeleteParams { preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }), ..DeleteParams::default() };
         match pods.delete(self.name, &parameters).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

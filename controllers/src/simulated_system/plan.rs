@@ -92,11 +92,23 @@ fn next(observed: &Observed) -> (Finding, Step) {
     }
     let (Some(wanted_pod), Some(wanted_configuration)) = (observed.wanted_pod, observed.wanted_configuration) else {
         let ip_office = &observed.ip_office;
-        return (not("IPOfficeNotFound", format!("there is no IPOffice {ip_office} in this namespace yet; create it, it says as what the system connects")), Step::None);
+        return (
+            not(
+                "IPOfficeNotFound",
+                format!("there is no IPOffice {ip_office} in this namespace yet; create it, it says as what the system connects"),
+            ),
+            Step::None,
+        );
     };
     if !observed.subscription {
         let customer = &system.spec.customer;
-        return (not("SubscriptionMissing", format!("the Customer {customer} has no subscription yet; create the Customer, or see its condition Ready")), Step::None);
+        return (
+            not(
+                "SubscriptionMissing",
+                format!("the Customer {customer} has no subscription yet; create the Customer, or see its condition Ready"),
+            ),
+            Step::None,
+        );
     }
     if let Some(foreign) = foreign(observed, &name) {
         return (foreign, Step::None);
@@ -122,7 +134,12 @@ fn next(observed: &Observed) -> (Finding, Step) {
 /// Somebody else's object under a name we need: never taken over.
 fn foreign(observed: &Observed, name: &str) -> Option<Finding> {
     let taken = |kind: &str, name: &str| {
-        Finding::new("Ready", false, "NameTaken", format!("a {kind} {name} exists and does not belong to this object; delete or rename it: it stays untouched"))
+        Finding::new(
+            "Ready",
+            false,
+            "NameTaken",
+            format!("a {kind} {name} exists and does not belong to this object; delete or rename it: it stays untouched"),
+        )
     };
     if observed.pod.is_some_and(|pod| !owned(pod, observed.system)) {
         return Some(taken("Pod", name));
@@ -135,7 +152,8 @@ fn foreign(observed: &Observed, name: &str) -> Option<Finding> {
 
 fn readiness(pod: &Pod) -> Finding {
     let status = pod.status.as_ref();
-    let condition = status.and_then(|status| status.conditions.as_ref()).and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
+    let condition =
+        status.and_then(|status| status.conditions.as_ref()).and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
     if condition.is_some_and(|condition| condition.status == "True") {
         return Finding::new("Ready", true, "Booted", "the pod runs and the system has booted");
     }

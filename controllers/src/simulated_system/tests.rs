@@ -1,0 +1,112 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use crds::SimulatedSystem;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use serde_json::json;
+
+use super::build;
+use super::plan::{Observed, Plan, Step, plan};
+
+fn system() -> SimulatedSystem {
+    serde_json::from_value(json!({
+        "apiVersion": "simulation.switchboard.dev/v1alpha1", "kind": "SimulatedSystem",
+        "metadata": {"name": "hq", "namespace": "north", "uid": "u", "generation": 1},
+        "spec": {"customer": "acme", "passwordsSecret": "pw", "causes": {"serviceUsers": [{"name": "COMAdmin", "passwordSecretKey": "password"}]}}
+    }))
+    .unwrap()
+}
+
+fn children(system: &SimulatedSystem) -> (ConfigMap, Pod) {
+    let configuration = build::causes(system, "hq1").unwrap();
+    let pod = build::pod(system, "switchboard", &build::annotation(&configuration, build::DIGEST)).unwrap();
+    (configuration, pod)
+}
+
+/// The plan for these children as observed, against those wanted.
+fn plan_for(system: &SimulatedSystem, pod: Option<&Pod>, configuration: Option<&ConfigMap>, change: fn(&mut Observed)) -> Plan {
+    let (wanted_configuration, wanted_pod) = children(system);
+    let mut observed = Observed {
+        system,
+        system_id: Some("hq1".into()),
+        ip_office: "hq".into(),
+        subscription: true,
+        pod,
+        configuration,
+        wanted_pod: Some(&wanted_pod),
+        wanted_configuration: Some(&wanted_configuration),
+        paused: false,
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    change(&mut observed);
+    plan(&observed)
+}
+
+fn reason(plan: &Plan) -> &str {
+    &plan.status.conditions.last().unwrap().reason
+}
+
+#[test]
+fn it_is_made_step_by_step_and_then_left_alone() {
+    let system = system();
+    let (configuration, mut pod) = children(&system);
+    assert_eq!(plan_for(&system, None, None, |_| ()).step, Step::WriteConfiguration);
+    assert_eq!(plan_for(&system, None, Some(&configuration), |_| ()).step, Step::CreatePod);
+    pod.status = serde_json::from_value(json!({"conditions": [{"type": "Ready", "status": "True"}]})).unwrap();
+    let settled = plan_for(&system, Some(&pod), Some(&configuration), |_| ());
+    assert_eq!(reason(&settled), "Booted");
+    assert_eq!(settled.step, Step::None);
+}
+
+#[test]
+fn it_waits_for_what_it_needs_and_says_what() {
+    let system = system();
+    let no_office = plan_for(&system, None, None, |o| (o.wanted_pod, o.system_id) = (None, None));
+    assert_eq!((no_office.step == Step::None, reason(&no_office)), (true, "IPOfficeNotFound"));
+    let no_subscription = plan_for(&system, None, None, |o| o.subscription = false);
+    assert_eq!((no_subscription.step == Step::None, reason(&no_subscription)), (true, "SubscriptionMissing"));
+}
+
+#[test]
+fn changed_causes_reach_the_running_pod_and_a_changed_pod_is_made_anew() {
+    let mut system = system();
+    let (configuration, pod) = children(&system);
+    system.spec.causes.network.connected = false;
+    assert_eq!(plan_for(&system, Some(&pod), Some(&configuration), |_| ()).step, Step::WriteConfiguration);
+    let (changed, _) = children(&system);
+    assert_eq!(plan_for(&system, Some(&pod), Some(&changed), |_| ()).step, Step::TouchPod);
+    system.spec.passwords_secret = None;
+    assert_eq!(plan_for(&system, Some(&pod), Some(&changed), |_| ()).step, Step::DeletePod);
+}
+
+#[test]
+fn somebody_elses_pod_of_the_name_is_never_touched() {
+    let system = system();
+    let (configuration, mut pod) = children(&system);
+    pod.metadata.owner_references = None;
+    let plan = plan_for(&system, Some(&pod), Some(&configuration), |_| ());
+    assert_eq!((plan.step == Step::None, reason(&plan)), (true, "NameTaken"));
+}
+
+#[test]
+fn what_the_node_says_is_passed_on() {
+    let system = system();
+    let (configuration, mut pod) = children(&system);
+    pod.status = serde_json::from_value(json!({"containerStatuses": [{
+        "name": "system", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ErrImagePull", "message": "image not mapped"}}
+    }]}))
+    .unwrap();
+    let plan = plan_for(&system, Some(&pod), Some(&configuration), |_| ());
+    assert_eq!(reason(&plan), "ErrImagePull");
+}
+
+#[test]
+fn the_causes_say_as_what_the_system_connects() {
+    let (configuration, pod) = children(&system());
+    let text = &configuration.data.unwrap()["causes.yaml"];
+    let causes: model::causes::Causes = serde_yaml::from_str(text).unwrap();
+    assert_eq!((causes.system_id.as_deref(), causes.system_name.as_deref()), (Some("hq1"), Some("hq")));
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.security_context.unwrap().run_as_non_root, Some(true));
+    assert!(!format!("{:?}", spec.containers[0].args).contains("password="), "no secret in arguments");
+}

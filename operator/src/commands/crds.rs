@@ -13,7 +13,8 @@ pub fn run(options: &CrdsOptions) -> CommandResult {
     };
     for (name, content) in files {
         let path = folder.join(name);
-        std::fs::write(&path, content).map_err(|error| format!("cannot write {}: {error}; make the folder and see that it is writable", path.display()))?;
+        std::fs::write(&path, content)
+            .map_err(|error| format!("cannot write {}: {error}; make the folder and see that it is writable", path.display()))?;
     }
     Ok(())
 }

@@ -51,7 +51,8 @@ pub fn run(options: UpOptions) -> CommandResult {
                     return Ok(());
                 }
             }
-            std::fs::write(data.join("ready"), format!("{server}\n")).map_err(|error| format!("cannot write {}: {error}", data.join("ready").display()))?;
+            std::fs::write(data.join("ready"), format!("{server}\n"))
+                .map_err(|error| format!("cannot write {}: {error}", data.join("ready").display()))?;
             if options.demo {
                 demo::apply(&admin, &data).await?;
             }
@@ -84,7 +85,9 @@ fn settings(options: &UpOptions) -> Settings {
 
 fn banner(options: &UpOptions, server: &str, kubeconfig: &Path) -> String {
     let kubeconfig = kubeconfig.display();
-    let mut text = format!("\nSwitchboard is up. Ctrl-C stops everything it started; the next start continues where it ended.\n\n  Kubernetes API   {server}\n");
+    let mut text = format!(
+        "\nSwitchboard is up. Ctrl-C stops everything it started; the next start continues where it ended.\n\n  Kubernetes API   {server}\n"
+    );
     if !options.bare {
         let (gateway, metrics) = (options.serve.gateway_port, options.serve.metrics_port);
         text += &format!("  Systems dial     https://127.0.0.1:{gateway}\n  Metrics, probes  http://127.0.0.1:{metrics}/metrics\n");

