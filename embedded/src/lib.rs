@@ -19,6 +19,7 @@
 pub mod api;
 pub mod body;
 pub mod builtin;
+pub mod controllers;
 pub mod fields;
 pub mod node;
 pub mod patch;

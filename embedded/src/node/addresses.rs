@@ -22,7 +22,8 @@ impl Addresses {
 
     /// Takes the address a pod had before; `false` when another pod has it or it is none of ours.
     pub fn take_again(&mut self, address: Ipv4Addr, uid: &str) -> bool {
-        let Some(offset) = u32::from(address).checked_sub(u32::from(self.network.first)).filter(|offset| *offset < self.network.count) else {
+        let Some(offset) = u32::from(address).checked_sub(u32::from(self.network.first)).filter(|offset| *offset < self.network.count)
+        else {
             return false;
         };
         if self.taken.get(&address).is_some_and(|holder| holder != uid) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::runtime::watcher::{self, Event};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -237,8 +237,12 @@ impl Pods {
         let patch = json!({"metadata": {"uid": pod.uid()}, "spec": {"nodeName": self.shared.options.name}});
         match api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
             Ok(_) => {
-                let message =
-                    format!("Successfully assigned {}/{} to {}", pod.namespace().unwrap_or_default(), pod.name_any(), self.shared.options.name);
+                let message = format!(
+                    "Successfully assigned {}/{} to {}",
+                    pod.namespace().unwrap_or_default(),
+                    pod.name_any(),
+                    self.shared.options.name
+                );
                 self.shared.cluster.note(pod, Note { warning: false, reason: "Scheduled", message, container: None, init: false });
             }
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
@@ -251,9 +255,12 @@ impl Pods {
         if conditions.into_iter().flatten().any(|known| known.type_ == "PodScheduled" && known.message.as_deref() == Some(&why)) {
             return;
         }
-        self.shared.cluster.note(pod, Note { warning: true, reason: "FailedScheduling", message: why.clone(), container: None, init: false });
+        self.shared
+            .cluster
+            .note(pod, Note { warning: true, reason: "FailedScheduling", message: why.clone(), container: None, init: false });
         let now = super::pod::status::seconds(jiff::Timestamp::now());
-        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why, "lastTransitionTime": now});
+        let condition =
+            json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why, "lastTransitionTime": now});
         let written = self.shared.cluster.write_status(pod, json!({"phase": "Pending", "conditions": [condition]})).await;
         if let Err(error) = written.map(|_: Written| ()) {
             tracing::warn!(%error, pod = %pod.name_any(), "the status of a pod that cannot be scheduled could not be written");

@@ -92,7 +92,10 @@ impl Cluster for LiveCluster {
             let account = account.unwrap_or("default");
             let answer = api.create_token_request(account, &PostParams::default(), &request).await;
             let answer = answer.map_err(|error| format!("no token for service account {account:?}: {}", text(&error)))?;
-            answer.status.and_then(|status| status.token).ok_or_else(|| format!("the answer for service account {account:?} holds no token"))
+            answer
+                .status
+                .and_then(|status| status.token)
+                .ok_or_else(|| format!("the answer for service account {account:?} holds no token"))
         }
         .boxed()
     }

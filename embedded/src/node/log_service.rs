@@ -81,7 +81,8 @@ impl LogService {
             }
             (name, _) => name.to_owned(),
         };
-        let log = pod.container(&name).ok_or_else(|| Status::bad_request(format!("container {name} is not valid for pod {}", request.pod)))?;
+        let log =
+            pod.container(&name).ok_or_else(|| Status::bad_request(format!("container {name} is not valid for pod {}", request.pod)))?;
         let selection = Selection {
             previous: request.previous,
             follow: request.follow && !request.previous,
@@ -90,7 +91,8 @@ impl LogService {
             since: request.since,
             limit_bytes: request.limit_bytes,
         };
-        let opened = read(log, selection).await.map_err(|error| Status::internal(format!("the log of container {name} cannot be read: {error}")))?;
+        let opened =
+            read(log, selection).await.map_err(|error| Status::internal(format!("the log of container {name} cannot be read: {error}")))?;
         opened.ok_or_else(|| {
             if request.previous {
                 return Status::bad_request(format!("previous terminated container {name:?} in pod {:?} not found", request.pod));

@@ -29,6 +29,8 @@ pub mod process;
 pub mod registration;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use agent::{Agent, AgentError};
 pub use api::{LogRequest, LogStream, Node};

@@ -12,6 +12,10 @@ impl Folder {
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
+    /// A folder that exists and belongs to another test process.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
     pub fn path(&self) -> &Path {
         &self.0
     }

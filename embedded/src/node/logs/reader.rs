@@ -41,7 +41,9 @@ pub async fn read(log: &ContainerLog, selection: Selection) -> io::Result<Option
     let Some(instance) = instance else { return Ok(None) };
     let folder = log.folder().to_owned();
     let tail = selection.tail_lines;
-    let Some((file, offset)) = tokio::task::spawn_blocking(move || beginning(&folder, instance, tail)).await.map_err(io::Error::other)?? else {
+    let Some((file, offset)) =
+        tokio::task::spawn_blocking(move || beginning(&folder, instance, tail)).await.map_err(io::Error::other)??
+    else {
         return Ok(None);
     };
     let mut open = tokio::fs::File::open(&file.path).await?;

@@ -26,9 +26,7 @@ impl Backoff {
         self.in_a_row = before.saturating_add(1);
         match before.checked_sub(1) {
             None => self.delays.first.min(self.delays.longest),
-            Some(doublings) => {
-                self.delays.second.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.delays.longest)
-            }
+            Some(doublings) => self.delays.second.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.delays.longest),
         }
     }
 }

@@ -102,15 +102,28 @@ async fn from_source(variable: &EnvVar, container: &Container, around: &Surround
     let Some(source) = &variable.value_from else { return Ok(None) };
     let namespace = around.pod.metadata.namespace.as_deref().unwrap_or_default();
     let (data, key, optional, what) = if let Some(reference) = &source.config_map_key_ref {
-        (config_map(around, &reference.name, reference.optional).await?, &reference.key, reference.optional, format!("ConfigMap {namespace}/{}", reference.name))
+        (
+            config_map(around, &reference.name, reference.optional).await?,
+            &reference.key,
+            reference.optional,
+            format!("ConfigMap {namespace}/{}", reference.name),
+        )
     } else if let Some(reference) = &source.secret_key_ref {
-        (secret(around, &reference.name, reference.optional).await?, &reference.key, reference.optional, format!("Secret {namespace}/{}", reference.name))
+        (
+            secret(around, &reference.name, reference.optional).await?,
+            &reference.key,
+            reference.optional,
+            format!("Secret {namespace}/{}", reference.name),
+        )
     } else if let Some(reference) = &source.field_ref {
         return field(around, &reference.field_path).map(Some);
     } else if let Some(reference) = &source.resource_field_ref {
         return quantity::resource_field(container, &reference.resource, reference.divisor.as_ref()).map(Some);
     } else {
-        return Err(format!("env {}: this source of a value is not supported; use a value, fieldRef, configMapKeyRef or secretKeyRef", variable.name));
+        return Err(format!(
+            "env {}: this source of a value is not supported; use a value, fieldRef, configMapKeyRef or secretKeyRef",
+            variable.name
+        ));
     };
     match data.and_then(|mut data| data.remove(key)) {
         Some(value) => Ok(Some(value)),

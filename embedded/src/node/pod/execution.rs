@@ -18,7 +18,14 @@ use crate::node::process::Execution;
 ///
 /// # Errors
 /// When there is no such program or folder.
-pub fn plan(container: &Container, image: &Program, environment: &Environment, mounts: &Mounts, folder: &Path, marker: &str) -> Result<Execution, String> {
+pub fn plan(
+    container: &Container,
+    image: &Program,
+    environment: &Environment,
+    mounts: &Mounts,
+    folder: &Path,
+    marker: &str,
+) -> Result<Execution, String> {
     let resolve = |words: Option<&Vec<String>>| -> Vec<String> {
         words.into_iter().flatten().map(|word| mounts.rewrite(&environment.expand(word))).collect()
     };
@@ -66,7 +73,8 @@ pub fn locate(name: &str, execution: &Execution) -> Result<PathBuf, String> {
         let path = execution.folder.join(name);
         return if executable(&path) { Ok(path) } else { Err(format!("exec: {name:?}: no such executable file on this machine")) };
     }
-    let search = execution.environment.iter().find(|(variable, _)| variable == "PATH").map_or("/usr/local/bin:/usr/bin:/bin", |(_, value)| value);
+    let search =
+        execution.environment.iter().find(|(variable, _)| variable == "PATH").map_or("/usr/local/bin:/usr/bin:/bin", |(_, value)| value);
     let found = search.split(':').map(|folder| Path::new(folder).join(name)).find(|path| executable(path));
     found.ok_or_else(|| format!("exec: {name:?}: executable file not found in $PATH"))
 }

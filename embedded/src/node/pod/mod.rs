@@ -32,4 +32,4 @@ pub use cluster::{Cluster, Note, Written};
 pub use worker::{Wanted, Worker};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

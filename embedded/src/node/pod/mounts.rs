@@ -29,7 +29,9 @@ impl Mounts {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            if let Some((path, folder)) = self.entries.iter().find(|(path, _)| rest.starts_with(path.as_str()) && stands_alone(text, at, path.len())) {
+            if let Some((path, folder)) =
+                self.entries.iter().find(|(path, _)| rest.starts_with(path.as_str()) && stands_alone(text, at, path.len()))
+            {
                 out.push_str(&folder.to_string_lossy());
                 at += path.len();
             } else {

@@ -197,7 +197,8 @@ async fn get_request(get: &HTTPGetAction, target: &Target) -> Outcome {
     let secure = get.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let headers: Vec<(&str, &str)> = get.http_headers.iter().flatten().map(|header| (header.name.as_str(), header.value.as_str())).collect();
+    let headers: Vec<(&str, &str)> =
+        get.http_headers.iter().flatten().map(|header| (header.name.as_str(), header.value.as_str())).collect();
     let url = format!("{}://{host}:{port}{path}", if secure { "https" } else { "http" });
     let failed = |error: std::io::Error| format!("Get \"{url}\": {error}");
     let mut stream = TcpStream::connect((host.as_str(), port)).await.map_err(failed)?;

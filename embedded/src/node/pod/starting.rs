@@ -83,12 +83,19 @@ impl Worker {
             Err(Unready::Program(why)) => return self.start_failed(index, why),
         };
         if self.states[index].last.is_none() && self.states[index].restarts == 0 {
-            self.note(false, "Pulled", format!("Container image {image:?} is program {} on this machine", program.path.display()), Some(index));
+            self.note(
+                false,
+                "Pulled",
+                format!("Container image {image:?} is program {} on this machine", program.path.display()),
+                Some(index),
+            );
         }
         let name = &container.name;
         let log = match self.logs.container(name).map(|log| log.begin()) {
             Some(Ok(log)) => log,
-            Some(Err(error)) => return self.hold(index, "CreateContainerError", format!("cannot make the log of container {name}: {error}")),
+            Some(Err(error)) => {
+                return self.hold(index, "CreateContainerError", format!("cannot make the log of container {name}: {error}"));
+            }
             None => return self.hold(index, "CreateContainerError", format!("container {name} has no log")),
         };
         let (instance, life) = match Instance::start(&self.shared.spawner, &execution, Arc::clone(&log)).await {
@@ -97,7 +104,8 @@ impl Worker {
         };
         self.record(name, &instance);
         self.tasks.spawn(async move { Done::Exit(index, life.await) });
-        let target = Arc::new(Target { spawner: Arc::clone(&self.shared.spawner), execution, address: self.facts.address, container, mounts });
+        let target =
+            Arc::new(Target { spawner: Arc::clone(&self.shared.spawner), execution, address: self.facts.address, container, mounts });
         self.began(index, &instance, target);
     }
 
@@ -157,7 +165,8 @@ impl Worker {
     fn mounts(&self, container: &Container, environment: &Environment) -> Result<Mounts, String> {
         let mut entries = Vec::new();
         for mount in container.volume_mounts.iter().flatten() {
-            let (_, folder) = self.volumes.iter().find(|(name, _)| *name == mount.name).ok_or_else(|| format!("there is no volume {:?}", mount.name))?;
+            let (_, folder) =
+                self.volumes.iter().find(|(name, _)| *name == mount.name).ok_or_else(|| format!("there is no volume {:?}", mount.name))?;
             let sub_path = match (&mount.sub_path, &mount.sub_path_expr) {
                 (_, Some(expression)) if !expression.is_empty() => environment.expand(expression),
                 (path, _) => path.clone().unwrap_or_default(),

@@ -93,7 +93,9 @@ fn conditions(pod: &Pod, states: &[State], phase: Phase, facts: &Facts, before: 
         () => Some(("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" ")))),
     };
     let not_initialized = || Some(("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" "))));
-    let gate = missing_gate.map(|gate| ("ReadinessGatesNotReady", format!("corresponding condition of pod readiness gate {gate:?} does not exist or is not True")));
+    let gate = missing_gate.map(|gate| {
+        ("ReadinessGatesNotReady", format!("corresponding condition of pod readiness gate {gate:?} does not exist or is not True"))
+    });
     let rows = [
         ("PodReadyToStartContainers", facts.prepared && !phase.is_terminal(), None),
         ("Initialized", initialized, if initialized { done.then(|| ("PodCompleted", String::new())) } else { not_initialized() }),
@@ -126,7 +128,8 @@ fn condition(kind: &str, holds: bool, why: Option<(&str, String)>, old: &[&Value
 
 fn missing_gate(pod: &Pod, before: &Value) -> Option<String> {
     let gates = pod.spec.as_ref()?.readiness_gates.as_ref()?;
-    let holds = |kind: &str| before["conditions"].as_array().into_iter().flatten().any(|one| one["type"] == kind && one["status"] == "True");
+    let holds =
+        |kind: &str| before["conditions"].as_array().into_iter().flatten().any(|one| one["type"] == kind && one["status"] == "True");
     gates.iter().map(|gate| gate.condition_type.clone()).find(|kind| !holds(kind))
 }
 

@@ -2,4 +2,4 @@
 
 mod life;
 mod pure;
-mod world;
+pub(crate) mod world;

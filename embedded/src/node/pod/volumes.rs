@@ -47,8 +47,11 @@ pub async fn make(volume: &Volume, places: &Places<'_>, around: &Surroundings<'_
         let projection = ConfigMapProjection { name: source.name.clone(), items: source.items.clone(), optional: source.optional };
         config_map(&projection, mode(source.default_mode, 0o644), around).await?
     } else if let Some(source) = &volume.secret {
-        let projection =
-            SecretProjection { name: source.secret_name.clone().unwrap_or_default(), items: source.items.clone(), optional: source.optional };
+        let projection = SecretProjection {
+            name: source.secret_name.clone().unwrap_or_default(),
+            items: source.items.clone(),
+            optional: source.optional,
+        };
         secret(&projection, mode(source.default_mode, 0o600), around).await?
     } else if let Some(source) = &volume.downward_api {
         downward(source.items.as_deref().unwrap_or_default(), mode(source.default_mode, 0o644), around)?
@@ -163,7 +166,8 @@ fn downward(items: &[DownwardAPIVolumeFile], default_mode: u32, around: &Surroun
         } else if let Some(reference) = &item.resource_field_ref {
             let name = reference.container_name.as_deref().unwrap_or_default();
             let container = around.pod.spec.iter().flat_map(|spec| &spec.containers).find(|container| container.name == name);
-            let container = container.ok_or_else(|| format!("downwardAPI file {:?} names container {name:?}, which there is not", item.path))?;
+            let container =
+                container.ok_or_else(|| format!("downwardAPI file {:?} names container {name:?}, which there is not", item.path))?;
             quantity::resource_field(container, &reference.resource, reference.divisor.as_ref())?
         } else {
             String::new()

@@ -89,7 +89,13 @@ pub struct Worker {
 
 impl Worker {
     /// A worker for a pod that was just taken up, by this agent or, before a restart, by an earlier one.
-    pub fn new(shared: Arc<Shared>, pod: Arc<Pod>, address: Ipv4Addr, updates: watch::Receiver<Wanted>, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        pod: Arc<Pod>,
+        address: Ipv4Addr,
+        updates: watch::Receiver<Wanted>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let states = State::of_pod(&pod, shared.options.restarts);
         let (findings, found) = mpsc::unbounded_channel();
         let known = pod.status.as_ref();

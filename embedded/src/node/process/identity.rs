@@ -60,7 +60,9 @@ fn all_processes() -> impl Iterator<Item = i32> {
 /// Kills every process that belongs to a container: it carries the marker, or is in the group of the container's first process.
 /// Returns how many were killed.
 pub fn kill_container(marker: &str, group: Option<i32>) -> usize {
-    kill_where(|pid| marker_of(pid).as_deref() == Some(marker) || group.is_some_and(|group| Stat::read(pid).is_some_and(|s| s.group == group)))
+    kill_where(|pid| {
+        marker_of(pid).as_deref() == Some(marker) || group.is_some_and(|group| Stat::read(pid).is_some_and(|s| s.group == group))
+    })
 }
 
 /// Kills what an agent that died left behind: processes that carry the marker of one of these pods, and the recorded processes with

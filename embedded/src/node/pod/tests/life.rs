@@ -26,7 +26,8 @@ async fn a_pod_that_ends_well_succeeds_with_its_exit_code_times_and_events() {
 #[tokio::test]
 async fn a_failing_container_is_restarted_at_once_and_then_backs_off() {
     let world = World::start(shell("Always", "echo life; exit 3", json!({})));
-    let status = world.until("a back-off", |status| status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
+    let status =
+        world.until("a back-off", |status| status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
     let container = &status["containerStatuses"][0];
     assert_eq!(container["lastState"]["terminated"]["exitCode"], 3);
     assert_eq!(container["restartCount"], 1, "the first restart does not wait");
@@ -72,7 +73,8 @@ async fn init_containers_run_in_order_before_the_others_and_side_containers_live
 #[tokio::test]
 async fn a_failed_init_container_fails_a_pod_that_never_restarts() {
     let step = |name: &str, text: &str| json!({"name": name, "image": "shell", "args": [text]});
-    let world = World::start(pod(json!({"restartPolicy": "Never", "initContainers": [step("i", "exit 1")], "containers": [step("c", "exit 0")]})));
+    let world =
+        World::start(pod(json!({"restartPolicy": "Never", "initContainers": [step("i", "exit 1")], "containers": [step("c", "exit 0")]})));
     let status = world.until_phase("Failed").await;
     assert!(status["containerStatuses"][0]["state"]["waiting"].is_object(), "the main container never started: {status:#}");
 }
@@ -103,7 +105,12 @@ async fn what_is_missing_is_named_and_may_come_later() {
     let waiting = |status: &Value| status["containerStatuses"][0]["state"]["waiting"].clone();
     let status = world.until("CreateContainerConfigError", |status| waiting(status)["reason"] == "CreateContainerConfigError").await;
     assert_eq!(waiting(&status)["message"], "configmap \"late\" not found");
-    world.cluster.config_maps.lock().unwrap().push(serde_json::from_value(json!({"metadata": {"name": "late"}, "data": {"k": "v"}})).unwrap());
+    world
+        .cluster
+        .config_maps
+        .lock()
+        .unwrap()
+        .push(serde_json::from_value(json!({"metadata": {"name": "late"}, "data": {"k": "v"}})).unwrap());
     world.until_phase("Succeeded").await;
     assert_eq!(world.log(LogRequest::default()).await, "v\n");
 }
@@ -111,15 +118,23 @@ async fn what_is_missing_is_named_and_may_come_later() {
 #[tokio::test]
 async fn volumes_are_folders_with_the_right_files_and_modes() {
     let cluster = Memory::default();
-    cluster.config_maps.lock().unwrap().push(serde_json::from_value(json!({"metadata": {"name": "m"}, "data": {"a": "1", "b": "2"}})).unwrap());
+    cluster
+        .config_maps
+        .lock()
+        .unwrap()
+        .push(serde_json::from_value(json!({"metadata": {"name": "m"}, "data": {"a": "1", "b": "2"}})).unwrap());
     cluster.secrets.lock().unwrap().push(serde_json::from_value(json!({"metadata": {"name": "s"}, "data": {"key": "c2VjcmV0"}})).unwrap());
     let mount = |name: &str| json!({"name": name, "mountPath": format!("/{name}")});
     let mut one = mount("map");
     one["mountPath"] = json!("/etc/one.txt");
     one["subPath"] = json!("sub/b");
-    let mut spec = shell("Never", "cat /map/sub/b /etc/one.txt /secret/key /all/name /all/token; echo kept > /claim/file", json!({
-        "volumeMounts": [mount("map"), one, mount("secret"), mount("all"), mount("claim")],
-    }));
+    let mut spec = shell(
+        "Never",
+        "cat /map/sub/b /etc/one.txt /secret/key /all/name /all/token; echo kept > /claim/file",
+        json!({
+            "volumeMounts": [mount("map"), one, mount("secret"), mount("all"), mount("claim")],
+        }),
+    );
     spec["spec"]["volumes"] = json!([
         {"name": "map", "configMap": {"name": "m", "items": [{"key": "b", "path": "sub/b"}]}}, {"name": "secret", "secret": {"secretName": "s", "defaultMode": 0o644}},
         {"name": "all", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}, {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}}]}},
@@ -153,10 +168,14 @@ async fn an_unmapped_image_and_a_missing_program_say_what_to_do() {
 async fn readiness_follows_its_probe_and_liveness_restarts() {
     let text = "mkdir -p /v; touch /v/alive /v/ready; while :; do sleep 0.05; done";
     let exec = |file: &str| json!({"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 1});
-    let mut spec = shell("Always", text, json!({
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}], "readinessProbe": exec("/v/ready"), "livenessProbe": exec("/v/alive"),
-        "startupProbe": {"exec": {"command": ["test", "-e", "/v/alive"]}, "periodSeconds": 1},
-    }));
+    let mut spec = shell(
+        "Always",
+        text,
+        json!({
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}], "readinessProbe": exec("/v/ready"), "livenessProbe": exec("/v/alive"),
+            "startupProbe": {"exec": {"command": ["test", "-e", "/v/alive"]}, "periodSeconds": 1},
+        }),
+    );
     spec["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
     let world = World::start(spec);
     world.until_ready().await;
@@ -188,7 +207,14 @@ async fn http_and_tcp_probes_reach_the_pod_at_its_address() {
     bad["readinessProbe"]["httpGet"]["path"] = json!("/none");
     let world = World::start(shell("Always", "", bad));
     let unhealthy = async {
-        while !world.cluster.notes.lock().unwrap().iter().any(|note| note.message == "Readiness probe failed: HTTP probe failed with statuscode: 404") {
+        while !world
+            .cluster
+            .notes
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|note| note.message == "Readiness probe failed: HTTP probe failed with statuscode: 404")
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -262,7 +288,8 @@ async fn hooks_run_after_the_start_and_before_the_end() {
     });
     let mut pod = shell("Always", "while :; do sleep 0.05; done", more);
     let outside = Folder::new();
-    pod["spec"]["volumes"] = json!([{"name": "v", "hostPath": {"path": outside.path()}}, {"name": "h", "hostPath": {"path": outside.path()}}]);
+    pod["spec"]["volumes"] =
+        json!([{"name": "v", "hostPath": {"path": outside.path()}}, {"name": "h", "hostPath": {"path": outside.path()}}]);
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}, {"name": "h", "mountPath": "/host"}]);
     let mut world = World::start(pod);
     world.until_ready().await;

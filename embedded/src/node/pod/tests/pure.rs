@@ -67,19 +67,26 @@ fn a_path_from_a_manifest_stays_in_its_folder() {
 fn a_probe_changes_its_verdict_at_its_thresholds_only() {
     let probe: Probe = serde_json::from_value(json!({"failureThreshold": 3, "successThreshold": 2})).unwrap();
     let mut counter = Counter::new(&probe);
-    let verdicts: Vec<Option<bool>> = [true, true, true, false, false, true, false, false, false, false].map(|ok| counter.take(ok)).to_vec();
+    let verdicts: Vec<Option<bool>> =
+        [true, true, true, false, false, true, false, false, false, false].map(|ok| counter.take(ok)).to_vec();
     assert_eq!(verdicts, [None, Some(true), None, None, None, None, None, None, Some(false), None]);
 }
 
 #[test]
 fn quantities_are_read_exactly() {
-    for (text, expected) in [("100m", 100), ("1.5", 1500), ("2", 2000), ("1Ki", 1_024_000), ("0.5Gi", 536_870_912_000), ("-1", -1000), ("5u", 0)] {
+    for (text, expected) in
+        [("100m", 100), ("1.5", 1500), ("2", 2000), ("1Ki", 1_024_000), ("0.5Gi", 536_870_912_000), ("-1", -1000), ("5u", 0)]
+    {
         assert_eq!(thousandths(text), Some(expected), "{text}");
     }
     assert_eq!(thousandths("x"), None);
-    let container: Container = serde_json::from_value(json!({"name": "c", "resources": {"limits": {"cpu": "1500m", "memory": "64Mi"}}})).unwrap();
+    let container: Container =
+        serde_json::from_value(json!({"name": "c", "resources": {"limits": {"cpu": "1500m", "memory": "64Mi"}}})).unwrap();
     assert_eq!(resource_field(&container, "limits.cpu", None).unwrap(), "2");
-    assert_eq!(resource_field(&container, "limits.memory", Some(&k8s_openapi::apimachinery::pkg::api::resource::Quantity("1Mi".into()))).unwrap(), "64");
+    assert_eq!(
+        resource_field(&container, "limits.memory", Some(&k8s_openapi::apimachinery::pkg::api::resource::Quantity("1Mi".into()))).unwrap(),
+        "64"
+    );
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl World {
     pub fn start_in(folder: Arc<Folder>, cluster: Arc<Memory>, pod: Value, launcher: Launcher) -> Self {
         let program = Program { path: "/bin/sh".into(), arguments: vec!["-c".into()], ..Program::default() };
         let mut options = NodeOptions::new(folder.path(), Images::new().with("shell", program), launcher);
-        options.restarts = RestartDelays { second: Duration::from_millis(50), longest: Duration::from_millis(200), ..RestartDelays::default() };
+        options.restarts =
+            RestartDelays { second: Duration::from_millis(50), longest: Duration::from_millis(200), ..RestartDelays::default() };
         let shared = Arc::new(Shared {
             spawner: Arc::new(Spawner::start(options.launcher.clone()).unwrap()),
             options,
