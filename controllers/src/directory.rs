@@ -134,6 +134,8 @@ impl Directory for KubernetesDirectory {
             .and_then(|secret| secret.data)
             .and_then(|data| data.get(&user.password_secret.key).cloned())
             .and_then(|bytes| String::from_utf8(bytes.0).ok())
+            // Whoever made the Secret from a file written by hand has a line break at its end that is no part of the password.
+            .map(|text| text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).unwrap_or(text))
             .filter(|text| !text.is_empty());
         Ok(password.map(|password| Credentials { user: user.name.clone(), password: Secret::new(password) }))
     }

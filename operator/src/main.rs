@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             commands::report(error.as_ref());
-            ExitCode::FAILURE
+            commands::exit_code(error.as_ref())
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use embedded::api::authorize::Tokens;
 use embedded::api::{Api, ApiOptions};
-use embedded::node::{Agent, Images, Launcher, NodeOptions, Program};
+use embedded::node::{Agent, Images, Launcher, NodeOptions, PodNetwork, Program};
 use embedded::server::kubeconfig::Credentials;
 use embedded::server::{Authenticator, FixedTokens, Kubeconfig, Limits, Listener, Pki, Rbac, ServiceAccountTokens, rbac, tokens};
 use embedded::store::Store;
@@ -102,7 +102,8 @@ impl Plane {
             images.iter().fold(Images::new(), |all, image| all.with(image, Program { path: program.clone(), ..Program::default() }));
         let launcher = Launcher { program, arguments: vec![launcher::WORD.to_owned()] };
         let node = self.data.canonicalize().unwrap_or(self.data.clone()).join("node");
-        let agent = Agent::new(self.admin(), NodeOptions::new(node, mapped, launcher));
+        let network = pod_network(self.listener.address().port());
+        let agent = Agent::new(self.admin(), NodeOptions { network, ..NodeOptions::new(node, mapped, launcher) });
         self.api.set_node(agent.node());
         tasks.spawn("the node agent", agent.run(shutdown.clone()));
         let config = self.pki.server_config()?;
@@ -119,4 +120,11 @@ impl Plane {
         });
         Ok(self.store)
     }
+}
+
+/// Addresses for pods out of 127.0.0.0/8: the 254 that belong to the port of the API. Two planes on one machine have two ports, so their pods
+/// never want the same address.
+fn pod_network(api_port: u16) -> PodNetwork {
+    let [high, low] = api_port.to_be_bytes();
+    PodNetwork { first: Ipv4Addr::new(127, high, low, 1), count: 254 }
 }

@@ -14,8 +14,8 @@ use crate::error::ReconcileError;
 
 /// Annotation with the digest of what a child was made from.
 pub const DIGEST: &str = "simulation.switchboard.dev/digest";
-/// Annotation of the pod with the digest of its causes: writing it makes the node look at the pod's volumes at once.
-pub const CAUSES_DIGEST: &str = "simulation.switchboard.dev/causes-digest";
+/// Annotation of the pod with the digest of what is mounted in it: writing it makes the node look at the pod's volumes at once.
+pub const INPUTS: &str = "simulation.switchboard.dev/inputs";
 /// Port of the pod's probes.
 const HEALTH_PORT: u16 = 8081;
 
@@ -27,6 +27,11 @@ pub fn causes_name(name: &str) -> String {
 /// Name of the claim for the disk.
 pub fn disk_name(name: &str) -> String {
     format!("{name}-disk")
+}
+
+/// Digest of what is mounted in the pod: its causes, and the versions of the Secrets.
+pub fn inputs(configuration: &ConfigMap, versions: &[Option<String>]) -> String {
+    digest_of(&json!([annotation(configuration, DIGEST), versions]))
 }
 
 fn digest_of(value: &Value) -> String {
@@ -73,7 +78,7 @@ pub fn disk(system: &SimulatedSystem) -> Result<PersistentVolumeClaim, Reconcile
 }
 
 /// The pod.
-pub fn pod(system: &SimulatedSystem, image: &str, causes_digest: &str) -> Result<Pod, ReconcileError> {
+pub fn pod(system: &SimulatedSystem, image: &str, inputs: &str) -> Result<Pod, ReconcileError> {
     let name = system.name_any();
     let read_only = |volume: &str, path: &str| json!({"name": volume, "mountPath": path, "readOnly": true});
     let mut mounts = vec![
@@ -124,7 +129,7 @@ pub fn pod(system: &SimulatedSystem, image: &str, causes_digest: &str) -> Result
         "volumes": volumes,
     });
     let mut metadata = metadata(system, &name);
-    metadata["annotations"] = json!({DIGEST: digest_of(&spec), CAUSES_DIGEST: causes_digest});
+    metadata["annotations"] = json!({DIGEST: digest_of(&spec), INPUTS: inputs});
     typed("Pod", json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
 }
 

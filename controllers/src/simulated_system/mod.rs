@@ -58,7 +58,7 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>
     let weak = Arc::downgrade(caches);
     caches.secrets.trigger(&pending, move |secret| {
         let Some(caches) = weak.upgrade() else { return Vec::new() };
-        by(&caches, secret.namespace(), &|system| secret_name(&system.spec.customer) == secret.name_any())
+        by(&caches, secret.namespace(), &|system| mounted_secrets(system).contains(&secret.name_any()))
     });
     pending
 }
@@ -69,6 +69,11 @@ fn owner<K: kube::Resource>(child: &K) -> Vec<ObjectRef<SimulatedSystem>> {
     // A child of the name without an owner counts too: it may have stood in the way.
     let by_name = child.labels().get("app.kubernetes.io/instance").cloned();
     owners.map(|owner| owner.name.clone()).chain(by_name).map(|name| ObjectRef::new(&name).within(&namespace)).collect()
+}
+
+/// Names of the Secrets mounted in the pod.
+fn mounted_secrets(system: &SimulatedSystem) -> Vec<String> {
+    [Some(secret_name(&system.spec.customer)), system.spec.passwords_secret.clone()].into_iter().flatten().collect()
 }
 
 /// Name of the IPOffice that a simulated system connects as.
@@ -94,8 +99,10 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
     let ip_office = ip_office_name(&system);
     let id = caches.systems.get(&namespace, &ip_office).map(|ip_office| system_id(&ip_office).to_string());
     let wanted_configuration = id.as_ref().map(|id| build::causes(&system, id)).transpose()?;
-    let causes_digest = wanted_configuration.as_ref().map(|map| build::annotation(map, build::DIGEST)).unwrap_or_default();
-    let wanted_pod = id.as_ref().map(|_| build::pod(&system, &context.image, &causes_digest)).transpose()?;
+    let version = |name: &String| caches.secrets.get(&namespace, name).and_then(|secret| secret.resource_version());
+    let versions: Vec<Option<String>> = mounted_secrets(&system).iter().map(version).collect();
+    let inputs = wanted_configuration.as_ref().map(|configuration| build::inputs(configuration, &versions)).unwrap_or_default();
+    let wanted_pod = id.as_ref().map(|_| build::pod(&system, &context.image, &inputs)).transpose()?;
     let pod = caches.pods.get(&namespace, &name);
     let configuration = caches.configurations.get(&namespace, &build::causes_name(&name));
     let plan = plan::plan(&plan::Observed {
@@ -115,7 +122,7 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
         Step::None => {}
         Step::WriteConfiguration => children.write_configuration(wanted_configuration).await?,
         Step::CreatePod => children.create_pod(&system, wanted_pod).await?,
-        Step::TouchPod => children.touch_pod(pod.as_deref(), &causes_digest).await?,
+        Step::TouchPod => children.touch_pod(pod.as_deref(), &inputs).await?,
         Step::DeletePod => children.delete_pod(pod.as_deref()).await?,
     }
     runtime::status::apply(&context.client, MANAGER, system.as_ref(), system.status.as_ref(), &plan.status)
@@ -151,10 +158,10 @@ impl Children<'_> {
         ignore_existing(pods.create(&parameters, &wanted).await).map_err(ReconcileError::api("create", format!("Pod {}", self.name)))
     }
 
-    async fn touch_pod(&self, pod: Option<&Pod>, digest: &str) -> Result<(), ReconcileError> {
+    async fn touch_pod(&self, pod: Option<&Pod>, inputs: &str) -> Result<(), ReconcileError> {
         let Some(pod) = pod else { return Ok(()) };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
-        let patch = json!({"metadata": {"uid": pod.uid(), "annotations": {build::CAUSES_DIGEST: digest}}});
+        let patch = json!({"metadata": {"uid": pod.uid(), "annotations": {build::INPUTS: inputs}}});
         let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         pods.patch(self.name, &parameters, &Patch::Merge(&patch))
             .await

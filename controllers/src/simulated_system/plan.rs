@@ -5,7 +5,7 @@ use crds::{SimulatedSystem, SimulatedSystemStatus};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 
-use super::build::{CAUSES_DIGEST, DIGEST, annotation};
+use super::build::{DIGEST, INPUTS, annotation};
 
 /// What was observed of a simulated system.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub enum Step {
     WriteConfiguration,
     /// Make the disk, if it is not there, and the pod.
     CreatePod,
-    /// Tell the node that the causes changed.
+    /// Tell the node that what is mounted changed.
     TouchPod,
     /// Delete the pod: it is not as it should be, and will be made anew.
     DeletePod,
@@ -127,7 +127,7 @@ fn next(observed: &Observed) -> (Finding, Step) {
     if annotation(pod, DIGEST) != annotation(wanted_pod, DIGEST) || matches!(phase, "Failed" | "Succeeded") {
         return (not("Restarting", "its pod is not as it should be and is made anew".into()), Step::DeletePod);
     }
-    let step = if annotation(pod, CAUSES_DIGEST) == annotation(wanted_pod, CAUSES_DIGEST) { Step::None } else { Step::TouchPod };
+    let step = if annotation(pod, INPUTS) == annotation(wanted_pod, INPUTS) { Step::None } else { Step::TouchPod };
     (readiness(pod), step)
 }
 

@@ -18,7 +18,7 @@ fn system() -> SimulatedSystem {
 
 fn children(system: &SimulatedSystem) -> (ConfigMap, Pod) {
     let configuration = build::causes(system, "hq1").unwrap();
-    let pod = build::pod(system, "switchboard", &build::annotation(&configuration, build::DIGEST)).unwrap();
+    let pod = build::pod(system, "switchboard", &build::inputs(&configuration, &[])).unwrap();
     (configuration, pod)
 }
 

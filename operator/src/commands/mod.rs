@@ -8,6 +8,7 @@ pub mod up;
 
 use std::error::Error;
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,11 @@ pub type CommandResult = Result<(), Box<dyn Error>>;
 pub fn report(error: &dyn Error) {
     // Nothing can be done about a closed standard error.
     let _ = writeln!(std::io::stderr(), "switchboard: {}", runtime::tasks::chain(error));
+}
+
+/// What the program ends with: a simulated system says by it what is wrong with its disk.
+pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
+    error.downcast_ref::<simulator::SimulateError>().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
 }
 
 /// Writes for the user on standard output.
