@@ -106,6 +106,8 @@ impl Plane {
         let agent = Agent::new(self.admin(), NodeOptions { network, ..NodeOptions::new(node, mapped, launcher) });
         self.api.set_node(agent.node());
         tasks.spawn("the node agent", agent.run(shutdown.clone()));
+        let options = embedded::controllers::Options { root_certificates: Some(self.pki.authority().to_owned()), ..Default::default() };
+        tasks.spawn("the controllers of the control plane", embedded::controllers::run(self.admin(), options, shutdown.clone()));
         let config = self.pki.server_config()?;
         let api = self.api.clone();
         let handler = move |request: http::Request<Bytes>, user: User| {
