@@ -11,6 +11,9 @@
 //! | [`api`] | what the API server asks of a node |
 //! | [`registration`], [`claims`], [`events`], [`live`], [`addresses`] | the agent's dealings with the cluster |
 //!
+//! When the agent ends, by shutdown or by a crash, its pods' processes end too. The next agent starts the same pods again, at the same
+//! addresses, with one restart more; a container that is never restarted counts as failed (`ContainerStatusUnknown`).
+//!
 //! What a real node does and this one does not: limit resources, isolate (mounts, users, network namespaces), pull images, update
 //! mounted config maps and secrets while a pod runs, gRPC probes, node affinity.
 

@@ -33,9 +33,8 @@ pub async fn register(client: &Client, options: &NodeOptions) -> Result<(), Erro
         Some(node) => node,
         None => {
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": options.name, "labels": labels}});
-            match serde_json::from_value(node).map(|node| (nodes.clone(), node)).map_err(Error::SerdeError)? {
-                (nodes, node) => nodes.create(&PostParams::default(), &node).await?,
-            }
+            let node: Node = serde_json::from_value(node).map_err(Error::SerdeError)?;
+            nodes.create(&PostParams::default(), &node).await?
         }
     };
     let known = serde_json::to_value(&existing.status).unwrap_or_default();

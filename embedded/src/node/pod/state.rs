@@ -311,7 +311,8 @@ pub fn plan(states: &[State], now: Instant) -> Plan {
             }
             Role::Sidecar => {
                 due(&mut plan, index, state, now);
-                if !begun && !(state.is_running() && state.started) {
+                let up = state.is_running() && state.started;
+                if !begun && !up {
                     return plan;
                 }
             }

@@ -160,7 +160,7 @@ fn containers(states: &[State], wanted: impl Fn(Role) -> bool, phase: Phase, fac
                 "imageID": "",
                 "state": current,
                 "lastState": state.last.as_ref().map_or_else(|| json!({}), |ended| json!({"terminated": terminated(ended)})),
-                "ready": (state.ready || done) && (!phase.is_terminal() || done),
+                "ready": done || (state.ready && !phase.is_terminal()),
                 "started": state.started,
                 "restartCount": state.restarts,
             })

@@ -48,15 +48,15 @@ impl Watch {
     /// Runs until it is aborted, or until there is nothing more to watch.
     pub async fn run(self) {
         let container = self.target.container.clone();
-        if let Some(handler) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) {
-            if !self.run_hook(handler).await {
-                return;
-            }
+        if let Some(handler) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref())
+            && !self.run_hook(handler).await
+        {
+            return;
         }
-        if let Some(probe) = &container.startup_probe {
-            if !self.until_started(probe).await {
-                return;
-            }
+        if let Some(probe) = &container.startup_probe
+            && !self.until_started(probe).await
+        {
+            return;
         }
         let each = |kind, probe: Option<&Probe>| {
             let probe = probe.cloned();

@@ -244,7 +244,8 @@ impl Worker {
                 self.states[index].started = true;
                 self.settle_ready(index);
             }
-            What::Verdict(Kind::Readiness, ready) => self.states[index].ready = ready,
+            // One that is being ended takes no more requests, whatever its probe says.
+            What::Verdict(Kind::Readiness, ready) => self.states[index].ready = ready && !self.states[index].stopping,
             What::Verdict(Kind::Liveness, true) => {}
             What::Verdict(kind @ (Kind::Startup | Kind::Liveness), false) => {
                 let probe = match kind {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
 use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Client, ResourceExt};
@@ -111,19 +111,26 @@ async fn a_pod_is_bound_runs_is_read_and_goes_with_its_object() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_at_rest_writes_nothing_and_a_new_agent_continues_with_the_same_pods() {
+async fn a_new_agent_continues_with_the_same_pods_and_leaves_the_node_as_it_is() {
     let world = World::start().await;
     world.create("p", FOREVER, json!({})).await;
     let before = world.until_running("p").await;
     let leases: Api<Lease> = Api::namespaced(world.client.clone(), "kube-node-lease");
     let lease = await_condition(leases, "switchboard", |lease: Option<&Lease>| lease.is_some());
     tokio::time::timeout(BOUND, lease).await.unwrap().unwrap();
+    let nodes: Api<Node> = Api::all(world.client.clone());
+    let version = nodes.get("switchboard").await.unwrap().resource_version();
     let (server, folder) = world.stop().await;
     let world = World::over(server, folder);
     let restarted =
         |pod: &Pod| pod.status.as_ref().and_then(|s| s.container_statuses.as_ref()).is_some_and(|all| all[0].restart_count == 1);
     let after = world.until("p", "restarted", restarted).await;
     assert_eq!((after.uid(), after.status.unwrap().pod_ip), (before.uid(), before.status.unwrap().pod_ip));
+    assert_eq!(
+        nodes.get("switchboard").await.unwrap().resource_version(),
+        version,
+        "nothing new to say of the node, so nothing is written"
+    );
     world.stop().await;
 }
 
