@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use tokio::sync::watch;
+
 use crate::resource::Resource;
 
 /// Kinds by group, version and plural.
-#[derive(Default)]
 pub(super) struct Registry {
     shared: RwLock<Arc<Kinds>>,
+    /// Rings whenever the kinds change.
+    bell: watch::Sender<()>,
 }
 
 /// One state of the registry, shared by reference: a request sees the same kinds from its start to its end.
@@ -25,7 +28,7 @@ impl Registry {
         for resource in built_in {
             kinds.by_path.insert(path_of(&resource), resource);
         }
-        Self { shared: RwLock::new(Arc::new(kinds)) }
+        Self { shared: RwLock::new(Arc::new(kinds)), bell: watch::Sender::new(()) }
     }
 
     pub fn kinds(&self) -> Arc<Kinds> {
@@ -51,6 +54,18 @@ impl Registry {
             kinds.by_path.insert(path, Arc::new(resource));
         }
         *guard = Arc::new(kinds);
+        drop(guard);
+        self.bell.send_replace(());
+    }
+
+    /// Returns once a kind is no longer served.
+    pub async fn until_gone(&self, resource: &Resource) {
+        let mut bell = self.bell.subscribe();
+        while self.kinds().get(&resource.group, &resource.version, &resource.plural).is_some() {
+            if bell.changed().await.is_err() {
+                return;
+            }
+        }
     }
 }
 

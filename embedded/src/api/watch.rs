@@ -28,6 +28,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// A watch under way: what it yields next.
 struct Stream {
+    api: Api,
     resource: Arc<Resource>,
     selector: Selector,
     shape: Shape,
@@ -55,6 +56,7 @@ impl Api {
         let timeout = query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
         let now = Instant::now();
         let mut stream = Stream {
+            api: self.clone(),
             resource: target.resource.clone(),
             selector,
             shape: form.shape,
@@ -140,7 +142,14 @@ impl Stream {
             }
             let watch = self.watch.as_mut()?;
             let wake = if self.bookmarks { self.next_bookmark.min(self.deadline) } else { self.deadline };
-            match tokio::time::timeout_at(wake, watch.next()).await {
+            let next = tokio::time::timeout_at(wake, watch.next());
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                // The kind's definition is gone: there is nothing more to see.
+                () = self.api.registry().until_gone(&self.resource), if self.resource.custom => return None,
+            };
+            match next {
                 Ok(Some(Ok(event))) => self.take(&event),
                 Ok(Some(Err(lagged))) => self.fail(&lagged.to_string()),
                 Ok(None) => return None,

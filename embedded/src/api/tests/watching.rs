@@ -98,3 +98,15 @@ async fn one_event_is_seen_in_both_groups() {
     assert_eq!(seen[0].1["message"], "so");
     assert_eq!(server.get("/apis/events.k8s.io/v1/namespaces/default/events/e").await.ok()["note"], "so");
 }
+
+#[tokio::test]
+async fn a_watch_ends_with_its_kind() {
+    let server = Server::new().await;
+    server.define_lamps().await;
+    server.post(LAMPS, lamp("a")).await.ok();
+    let path = format!("{LAMPS}?watch=true");
+    let (seen, _) = futures::join!(events(&server, &path, ""), async {
+        server.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/lamps.light.example.org", json!({})).await.ok();
+    });
+    assert_eq!(kinds(&seen), [("ADDED", "a"), ("DELETED", "a")]);
+}
