@@ -29,6 +29,7 @@ test-deep: tools build ## What takes longer: load, long random runs; reports go 
 lint: ## Format, clippy with warnings denied, licences and duplicates of dependencies
 	@tools/lint.sh
 
-generate: ## Generated files: crds/*.yaml, schemas of the built-in kinds
+generate: ## Generated files: crds/*.yaml, docs/kinds.md, schemas of the built-in kinds
 	cargo run -q -p crds --example write_crds
+	cargo run -q -p crds --example write_reference
 	cargo run -q -p embedded --example generate_schemas

@@ -9,13 +9,18 @@ use crate::{Customer, IPOffice, SimulatedSystem};
 
 /// Every CustomResourceDefinition, in the order to apply them.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let mut all = vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()];
+    let mut all = declared();
     for version in all.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             drop_defaults_in_lists(schema, false);
         }
     }
     all
+}
+
+/// The same with the defaults inside lists, which readers fill in.
+pub(crate) fn declared() -> Vec<CustomResourceDefinition> {
+    vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()]
 }
 
 /// A default inside a list makes `kubectl apply` see a change for ever: it compares lists as a whole. Readers fill such fields in themselves.

@@ -7,6 +7,7 @@ pub mod customer;
 pub mod generate;
 pub mod identity;
 pub mod ipoffice;
+pub mod reference;
 pub mod references;
 pub mod simulated_system;
 
