@@ -14,8 +14,8 @@
 //! When the agent ends, by shutdown or by a crash, its pods' processes end too. The next agent starts the same pods again, at the same
 //! addresses, with one restart more; a container that is never restarted counts as failed (`ContainerStatusUnknown`).
 //!
-//! What a real node does and this one does not: limit resources, isolate (mounts, users, network namespaces), pull images, update
-//! mounted config maps and secrets while a pod runs, gRPC probes, node affinity.
+//! What a real node does and this one does not: limit resources, isolate (mounts, users, network namespaces), pull images, gRPC
+//! probes, node affinity. Mounted config maps and secrets are brought up to date when an annotation of their pod changes, not by time.
 
 pub mod addresses;
 pub mod agent;

@@ -65,6 +65,13 @@ impl Worker {
         Ok(made)
     }
 
+    /// Brings config maps and secrets in the running pod's volumes up to date. What cannot be read now stays as it was.
+    pub(super) async fn refresh_volumes(&mut self) {
+        if let Err(why) = self.make_volumes().await {
+            self.note(true, "FailedMount", why, None);
+        }
+    }
+
     /// Starts a container, or puts it where it waits for its next attempt.
     pub(super) async fn start(&mut self, index: usize) {
         let container = self.states[index].spec.clone();

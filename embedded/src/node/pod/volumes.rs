@@ -42,7 +42,8 @@ pub async fn make(volume: &Volume, places: &Places<'_>, around: &Surroundings<'_
         return host_folder(&host.path, host.type_.as_deref().unwrap_or_default());
     }
     let contents = if volume.empty_dir.is_some() {
-        Vec::new()
+        write(&folder, &[])?;
+        return Ok(folder);
     } else if let Some(source) = &volume.config_map {
         let projection = ConfigMapProjection { name: source.name.clone(), items: source.items.clone(), optional: source.optional };
         config_map(&projection, mode(source.default_mode, 0o644), around).await?
@@ -68,7 +69,21 @@ pub async fn make(volume: &Volume, places: &Places<'_>, around: &Surroundings<'_
         ));
     };
     write(&folder, &contents)?;
+    remove_others(&folder, &folder, &contents).map_err(|error| failed(&folder, &error))?;
     Ok(folder)
+}
+
+/// A key that was removed takes its file along.
+fn remove_others(folder: &Path, at: &Path, contents: &[Content]) -> io::Result<()> {
+    for entry in fs::read_dir(at)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(folder, &path, contents)?;
+        } else if !contents.iter().any(|content| folder.join(&content.path) == path) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a claim is named for its uid: a claim made again under the same name starts empty.
@@ -187,6 +202,9 @@ fn write(folder: &Path, contents: &[Content]) -> Result<(), String> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|error| failed(folder, &error))?;
     for content in contents {
         let path = inside(folder, &content.path)?;
+        if fs::read(&path).is_ok_and(|present| present == content.data) {
+            continue;
+        }
         write_file(&path, content).map_err(|error| failed(&path, &error))?;
     }
     Ok(())

@@ -85,6 +85,8 @@ pub struct Worker {
     pub(super) prepare_attempts: u32,
     pub(super) prepare_again: Option<Instant>,
     pub(super) last_mount_failure: Option<String>,
+    /// Whether the pod's annotations changed since its volumes were made: then they are brought up to date, as kubelet does.
+    pub(super) refresh: bool,
 }
 
 impl Worker {
@@ -131,6 +133,7 @@ impl Worker {
             prepare_attempts: 0,
             prepare_again: None,
             last_mount_failure: None,
+            refresh: false,
         }
     }
 
@@ -176,6 +179,7 @@ impl Worker {
             Wanted::Gone => Some(Ending::Gone),
             Wanted::Live(pod) => {
                 let deleted = pod.metadata.deletion_timestamp.is_some();
+                self.refresh |= pod.metadata.annotations != self.pod.metadata.annotations;
                 self.pod = pod;
                 deleted.then_some(Ending::Deleted)
             }
@@ -198,6 +202,9 @@ impl Worker {
         }
         if !self.facts.prepared && !self.prepare().await {
             return deadline;
+        }
+        if std::mem::take(&mut self.refresh) {
+            self.refresh_volumes().await;
         }
         loop {
             let plan = plan(&self.states, Instant::now());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, PersistentVolumeClaim, Pod};
-use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, PersistentVolumeClaim, Pod};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
@@ -107,6 +107,25 @@ async fn a_pod_is_bound_runs_is_read_and_goes_with_its_object() {
         }
     };
     assert_eq!(tokio::time::timeout(BOUND, killing).await.unwrap(), ["Created", "Killing", "Pulled", "Scheduled", "Started"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_config_map_reaches_a_running_pod_whose_annotation_says_so() {
+    let world = World::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), "n");
+    let map = json!({"metadata": {"name": "m"}, "data": {"key": "old", "gone": "x"}});
+    maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+    let text = "until grep -q new /etc/m/key && [ ! -e /etc/m/gone ]; do sleep 0.05; done";
+    let mounted = json!({"spec": {"restartPolicy": "Never", "volumes": [{"name": "v", "configMap": {"name": "m"}}], "containers": [{
+        "name": "c", "image": "shell", "args": [text], "volumeMounts": [{"name": "v", "mountPath": "/etc/m"}]
+    }]}});
+    world.create("p", text, mounted).await;
+    world.until_running("p").await;
+    let parameters = PatchParams::default();
+    maps.patch("m", &parameters, &Patch::Merge(json!({"data": {"key": "new", "gone": null}}))).await.unwrap();
+    world.pods().patch("p", &parameters, &Patch::Merge(json!({"metadata": {"annotations": {"look": "again"}}}))).await.unwrap();
+    world.until("p", "succeeded", |pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Succeeded"))).await;
     world.stop().await;
 }
 
