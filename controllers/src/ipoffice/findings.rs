@@ -183,7 +183,11 @@ pub fn advice(observed: &Observed, message: Message) -> String {
         Message::NotReachableOrNotPrimary => {
             format!("{text}: it reboots for an upgrade or a restore, or its primary is another server; wait, or see status.servers")
         }
-        Message::OfflineForLast => format!("{text} (since status.connection.since): check its power and its network"),
+        Message::OfflineForLast => {
+            format!(
+                "{text} (since status.connection.since): check its power and its network; a replaced unit, or one that lost its disk, enrols again only with spec.allowReenrolment"
+            )
+        }
         Message::NoAuthorizationProvided => match observed.credentials {
             CredentialsState::NotConfigured => format!("{text} Set spec.serviceUser with the password of the system's service user"),
             CredentialsState::SecretMissing => format!("{text} {secret} is missing: create it"),
