@@ -5,7 +5,7 @@ SHELL := /bin/bash
 KUBECTL := $(CURDIR)/.tools/bin/kubectl
 BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug/switchboard
 
-.PHONY: help run test test-deep lint generate tools build bench
+.PHONY: help run test test-deep lint generate tools build
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ tools: ## Installs what tests need (kubectl, cargo-nextest, cargo-deny)
 test: ## Everything that must hold: format, lints, licences, unit, integration and end-to-end tests
 	@tools/test.sh
 
-test-deep: tools build ## What takes longer: load, long random runs; reports go to docs/reports/
+test-deep: tools ## What takes longer: figures, ten minutes at rest, crash rounds; writes docs/reports/deep.md
 	@tools/test-deep.sh
 
 lint: ## Format, clippy with warnings denied, licences and duplicates of dependencies

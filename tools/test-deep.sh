@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# `make test-deep`: what takes longer than `make test` should. Writes docs/reports/deep.md, to be committed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+report=docs/reports/deep.md
+mkdir -p docs/reports
+cargo build -p operator
+cargo build -p embedded --example load
+{
+  echo "# Deep test report"
+  echo
+  echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores, profile \`dev\` (the one of \`make run\`), $(rustc --version | cut -d' ' -f1-2)."
+  echo "Shared machine: compare figures of one run only. Load while it ran: $(cut -d' ' -f1-3 /proc/loadavg)."
+  echo
+  echo "## The whole program"
+  echo
+  tools/measure.py "$target/debug/switchboard" --rest 600
+  echo
+  echo "## The control plane over TLS, with fsync"
+  echo
+  echo '```'
+  "$target/debug/examples/load" --seconds 10
+  echo '```'
+  echo
+  echo "## Crashes"
+  echo
+  echo "SIGKILL under writes, 20 rounds of the store's kill test:"
+  echo
+  echo '```'
+  for round in $(seq 20); do
+    cargo nextest run -p embedded --locked -E 'binary(store_survives_kill)' 2>&1 | grep -E "Summary" | sed "s/^ */round $round: /"
+  done
+  echo '```'
+} | tee "$report"
