@@ -86,6 +86,11 @@ impl KubernetesDirectory {
     }
 }
 
+/// Times in the API have no fractions of seconds.
+fn whole_seconds(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
 #[async_trait]
 impl Directory for KubernetesDirectory {
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
@@ -117,7 +122,7 @@ impl Directory for KubernetesDirectory {
             "apiVersion": "switchboard.dev/v1alpha1",
             "kind": "IPOffice",
             "metadata": {"name": name, "uid": uid, "resourceVersion": live.resource_version()},
-            "status": {"enrolment": {"id": enrolment_id, "time": jiff::Timestamp::now().to_string()}},
+            "status": {"enrolment": {"id": enrolment_id, "time": whole_seconds(jiff::Timestamp::now()).to_string()}},
         });
         api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await.map_err(unavailable)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());

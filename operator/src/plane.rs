@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +38,11 @@ impl Plane {
     /// # Errors
     /// A data folder in use, unwritable or damaged; a port in use.
     pub async fn open(data: &Path, port: u16) -> Result<Self, Box<dyn Error>> {
-        std::fs::create_dir_all(data)
+        // For its owner only: it holds keys, and what systems wrote.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
             .map_err(|error| format!("the data folder {} cannot be made: {error}; choose another with --data", data.display()))?;
         let store = Store::open(data)?;
         // Stale from a run that was killed: whoever waits for it must not be told too early.

@@ -17,7 +17,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt as _};
 use model::connectivity::Colour;
 use model::ids::SystemKey;
-use protocol::link::{LinkError, SystemLink};
+use protocol::link::{LinkError, SessionView, SystemLink};
 use protocol::message::{Command, Settings};
 use ring::digest;
 use runtime::cache::Pending;
@@ -53,6 +53,31 @@ struct Memory {
     /// Where the credentials were, and which version of the Secret.
     credentials: Option<String>,
     configure_failure: Option<(String, String)>,
+    configured: Option<Configured>,
+}
+
+/// The last time settings were set on a system.
+#[derive(Debug, Clone)]
+struct Configured {
+    /// In which session.
+    session: u64,
+    /// The number that the system answered with: until it reports that, nothing more is set.
+    revision: u64,
+    settings: Settings,
+    at: Instant,
+}
+
+/// A system that takes settings and then reports others is not asked again at once.
+const CONFIGURE_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// How long to wait before these settings are set: `Some(None)` is until the system reports.
+fn configure_later(last: Option<&Configured>, view: Option<&SessionView>, settings: &Settings) -> Option<Option<Duration>> {
+    let (last, view) = (last?, view?);
+    if last.session == view.session && view.facts.configuration_revision < last.revision {
+        return Some(None);
+    }
+    let left = CONFIGURE_AGAIN_AFTER.checked_sub(last.at.elapsed()).filter(|left| !left.is_zero())?;
+    (last.settings == *settings).then_some(Some(left))
 }
 
 impl Context {
@@ -131,8 +156,11 @@ async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Actio
     let Some(settings) = plan.configure else {
         return Ok(plan.look_again.map_or_else(Action::await_change, Action::requeue));
     };
-    let revision = observed.view.as_ref().map_or(0, |view| view.facts.configuration_revision);
-    Ok(configure(&system, &observed.key, settings, revision, &context).await)
+    let last = context.remember(&system.uid().unwrap_or_default(), |memory| memory.configured.clone());
+    if let Some(wait) = configure_later(last.as_ref(), observed.view.as_ref(), &settings) {
+        return Ok(wait.map_or_else(Action::await_change, Action::requeue));
+    }
+    Ok(configure(&observed, settings, &context).await)
 }
 
 /// The session is ended and forgotten, unless another object has the id by now.
@@ -213,17 +241,22 @@ async fn write(system: &IPOffice, plan: &Plan, context: &Context) -> Result<(), 
 }
 
 /// Sets what differs. The operation id says what is set on which configuration: asking again after a crash does nothing twice.
-async fn configure(system: &IPOffice, key: &SystemKey, settings: Settings, revision: u64, context: &Context) -> Action {
+async fn configure(observed: &Observed<'_>, settings: Settings, context: &Context) -> Action {
+    let (system, key) = (observed.system, &observed.key);
+    let (session, revision) = observed.view.as_ref().map_or((0, 0), |view| (view.session, view.facts.configuration_revision));
     let uid = system.uid().unwrap_or_default();
     let wanted = protocol::frame::write(&settings);
     let digest = digest::digest(&digest::SHA256, wanted.as_bytes());
     let short: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let operation = format!("configure-{uid}-{revision}-{short}");
-    let result = context.link.request(key, &operation, Command::Configure(settings)).await;
+    let result = context.link.request(key, &operation, Command::Configure(settings.clone())).await;
     let (namespace, name) = place(system);
     match result {
         Ok(done) => {
-            context.remember(&uid, |memory| memory.configure_failure = None);
+            context.remember(&uid, |memory| {
+                memory.configure_failure = None;
+                memory.configured = Some(Configured { session, revision: done.configuration_revision, settings, at: Instant::now() });
+            });
             tracing::info!(namespace, name, revision = done.configuration_revision, "settings set on the system");
             context
                 .events

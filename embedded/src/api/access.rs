@@ -27,18 +27,27 @@ pub(super) fn verb(call: &Call, target: &Target) -> &'static str {
 }
 
 /// Verb and resource a request is counted under.
+/// Only words from fixed sets: what a client invents must not become a series of its own.
 pub(super) fn counted_as(call: &Call, route: &Route) -> (String, String) {
     match route {
         Route::Objects(target) => {
             let path = if target.subresource.is_empty() {
                 target.resource.plural.clone()
             } else {
-                format!("{}/{}", target.resource.plural, target.subresource)
+                format!("{}/{}", target.resource.plural, known(&target.subresource, &SUBRESOURCES))
             };
-            (verb(call, target).to_owned(), qualified(&path, &target.resource.group))
+            (known(verb(call, target), &VERBS).to_owned(), qualified(&path, &target.resource.group))
         }
-        _ => (call.method.as_str().to_lowercase(), "-".to_owned()),
+        _ => (known(&call.method.as_str().to_lowercase(), &METHODS).to_owned(), "-".to_owned()),
     }
+}
+
+const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+const SUBRESOURCES: [&str; 10] = ["status", "scale", "log", "finalize", "token", "exec", "attach", "portforward", "eviction", "binding"];
+
+fn known<'a>(word: &'a str, words: &[&'a str]) -> &'a str {
+    if words.contains(&word) { word } else { "other" }
 }
 
 impl Api {

@@ -43,7 +43,7 @@ impl NodeOptions {
             restarts: RestartDelays::default(),
             log_file_bytes: 10 * 1024 * 1024,
             shutdown_bound: Duration::from_secs(10),
-            version: concat!("v1.37.0+embedded.", env!("CARGO_PKG_VERSION")).to_owned(),
+            version: format!("{}+embedded.{}", crate::api::VERSION, env!("CARGO_PKG_VERSION")),
         }
     }
 }
