@@ -1,0 +1,13 @@
+//! The whole program, driven from outside: with the real kubectl, with signals, and with systems that mean harm. `tests/README.md` says what runs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod apply;
+mod crash;
+mod deletion;
+mod edits;
+mod first_steps;
+mod gateway_abuse;
+mod invalid_objects;
+mod messages;
+mod operations;
+mod start_up;
