@@ -38,7 +38,7 @@ pub fn run(options: UpOptions) -> CommandResult {
             crate::plane_metrics::register(&registry, plane.api().clone())?;
             operator = Some(Operator::prepare(client, settings, level, registry, Some(tell)).await?);
         }
-        let store = plane.start(&mut tasks, &[options.serve.simulator_image.clone()], &shutdown)?;
+        let store = plane.start(&mut tasks, std::slice::from_ref(&options.serve.simulator_image), &shutdown)?;
         if let Some(operator) = operator {
             tasks.spawn("the operator", operator.run(shutdown.clone()));
         }
