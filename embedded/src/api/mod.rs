@@ -233,6 +233,10 @@ impl Api {
             Route::Groups => document(discovery::groups(kinds)),
             Route::Group(group) => document(discovery::group(kinds, group)),
             Route::Resources { group, version } => document(discovery::resources(kinds, group, version)),
+            Route::OpenApiTwo => {
+                let (content_type, document) = openapi::version_two(call.header("accept"));
+                Ok(discovery::cached(call, content_type, document))
+            }
             Route::OpenApiIndex => Ok(discovery::cached(call, "application/json", openapi::index(kinds).to_string())),
             Route::OpenApiDocument { group, version } => {
                 Ok(discovery::cached(call, "application/json", openapi::document(kinds, group, version).to_string()))

@@ -22,6 +22,23 @@ pub(super) fn index(kinds: &Kinds) -> Value {
     json!({"paths": paths})
 }
 
+/// `/openapi/v2`, as content type and document: that there is one, and nothing in it, since version 3 has it all. kubectl reads it for what
+/// version 3 does not know, a `kind: List`, and takes what is not in it as valid; the server looks at every item anyway.
+pub(super) fn version_two(accept: &str) -> (&'static str, String) {
+    if !accept.contains("proto-openapi.spec.v2") {
+        let document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": super::VERSION}, "paths": {}});
+        return ("application/json", document.to_string());
+    }
+    // Document { swagger = 1, info = 2 { title = 1, version = 2 }, paths = 8 {} } of openapi_v2.proto. All texts are short: a length is one byte.
+    let field = |number: u8, content: &str| {
+        let length = u8::try_from(content.len()).unwrap_or_default();
+        format!("{}{}{content}", char::from((number << 3) | 2), char::from(length))
+    };
+    let info = field(1, "Kubernetes") + &field(2, super::VERSION);
+    let document = field(1, "2.0") + &field(2, &info) + &field(8, "");
+    ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", document)
+}
+
 /// Changes whenever the document of a group and version does, without making the document.
 pub(super) fn content_hash(kinds: &Kinds, group: &str, version: &str) -> String {
     let names = kinds.of(group, version).map(|resource| format!("{} {}", resource.plural, resource.kind));

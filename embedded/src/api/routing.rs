@@ -20,6 +20,8 @@ pub(super) enum Route {
     Group(String),
     /// `/api/v1`, `/apis/<group>/<version>`.
     Resources { group: String, version: String },
+    /// `/openapi/v2`.
+    OpenApiTwo,
     /// `/openapi/v3`.
     OpenApiIndex,
     /// `/openapi/v3/<group and version>`.
@@ -58,6 +60,7 @@ pub(super) fn route(kinds: &Kinds, path: &str) -> Route {
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
         ["apis", group] if kinds.all().any(|resource| resource.group == *group) => Route::Group((*group).to_owned()),
+        ["openapi", "v2"] => Route::OpenApiTwo,
         ["openapi", "v3"] => Route::OpenApiIndex,
         ["openapi", "v3", "api", version] => open_api(kinds, "", version),
         ["openapi", "v3", "apis", group, version] => open_api(kinds, group, version),
