@@ -25,12 +25,12 @@ fn the_examples_apply_once_and_then_nothing_changes() {
     assert!(settled.lines().all(|line| line.ends_with(" unchanged")), "{settled}");
 
     // Server-side: the same objects under another manager, twice; the second time nothing is written.
-    let server_side = ["apply", "--server-side", "--force-conflicts", "-R", "-f", "examples/"];
+    let server_side = ["apply", "--server-side", "-R", "-f", "examples/"];
     assert_eq!(kubectl.ok(&server_side).lines().filter(|line| line.ends_with(" serverside-applied")).count(), count);
     let generation = kubectl.field("demo", "ipo/acme-hq", "{.metadata.generation} {.metadata.resourceVersion}");
     kubectl.ok(&server_side);
     assert_eq!(kubectl.field("demo", "ipo/acme-hq", "{.metadata.generation} {.metadata.resourceVersion}"), generation);
-    let difference = kubectl.run(&["diff", "--server-side", "--force-conflicts", "-R", "-f", "examples/"]);
+    let difference = kubectl.run(&["diff", "--server-side", "-R", "-f", "examples/"]);
     assert_eq!((difference.code, difference.out.as_str()), (0, ""), "{}", difference.error);
 }
 

@@ -63,6 +63,15 @@ fn objects_are_made_and_changed_by_hand_and_the_system_follows() {
     kubectl.ok(&["annotate", "ipo/office", "-n", "by-hand", "switchboard.dev/paused-"]);
     kubectl.wait_for_field("by-hand", "ipo/office", "{.status.timeZone}", "Europe/Oslo");
 
+    // What get printed, one object or a list of them, can be applied again.
+    for arguments in [&["get", "ipo/office", "-n", "by-hand", "-o", "yaml"][..], &["get", "ipo,customers", "-n", "by-hand", "-o", "yaml"]] {
+        let printed = kubectl.ok(arguments);
+        let applied = kubectl.ok_with(&["apply", "-f", "-"], &printed, &[]);
+        assert!(applied.contains("ipoffice.switchboard.dev/office "), "{applied}");
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [objects::customer("by-hand", "typing", &json!({"tagz": []}))]});
+    assert!(kubectl.refused(&["apply", "-f", "-"], &list.to_string()).contains("unknown field \"spec.tagz\""));
+
     // replace needs the version that was read
     let mut stale = kubectl.object("by-hand", "customer/acme");
     kubectl.ok(&["patch", "customer/acme", "-n", "by-hand", "--type=merge", "-p", r#"{"spec":{"notes":"first"}}"#]);
