@@ -6,7 +6,16 @@
 //! | [`layout`] | backup ids and object keys, and keys back into what they are |
 //! | [`element`] | what a backup may hold, by profile and occasion |
 //! | [`digest`] | SHA-256 of objects and parts, and the composite that S3 prints |
+//! | [`manifest`] | what makes a backup exist: written last, read with distrust |
+//! | [`verification`] | what reading a backup again has found |
+//! | [`retention`] | which backups stay, and why (BACKUP-1, BACKUP-2, promise 3) |
 
 pub mod digest;
 pub mod element;
 pub mod layout;
+pub mod manifest;
+pub mod retention;
+pub mod verification;
+
+#[cfg(test)]
+mod testing;
