@@ -9,12 +9,16 @@
 //! | [`manifest`] | what makes a backup exist: written last, read with distrust |
 //! | [`verification`] | what reading a backup again has found |
 //! | [`retention`] | which backups stay, and why (BACKUP-1, BACKUP-2, promise 3) |
+//! | [`catalogue`] | what backups there are, from the store alone |
+//! | [`unpack`] | whether the members of an archive may be unpacked |
 
+pub mod catalogue;
 pub mod digest;
 pub mod element;
 pub mod layout;
 pub mod manifest;
 pub mod retention;
+pub mod unpack;
 pub mod verification;
 
 #[cfg(test)]

@@ -53,6 +53,13 @@ pub struct Record {
     pub outcome: Outcome,
 }
 
+/// The part of a record that every version has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    schema_version: u64,
+}
+
 /// What is known of a complete backup's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Soundness {
@@ -74,19 +81,23 @@ impl Record {
 }
 
 impl Soundness {
-    /// What a record says about the backup `id` with this manifest. A record that cannot be read, of a newer form, or about something else says
-    /// nothing: the backup counts as unverified, and is verified again.
-    pub fn from_record(bytes: &[u8], id: &BackupId, manifest: Sha256) -> Self {
-        let record = (bytes.len() <= LARGEST).then(|| serde_json::from_slice::<Record>(bytes).ok()).flatten();
-        match record {
-            Some(record) if record.schema_version == SCHEMA_VERSION && record.backup_id == *id && record.manifest_sha256 == manifest => {
-                match record.outcome {
-                    Outcome::Verified => Self::Verified(record.time),
-                    Outcome::Damaged { reason } => Self::Damaged(reason),
-                }
-            }
-            _ => Self::Unverified,
+    /// What a record says about the backup `id` with this manifest. A record that cannot be read or is about something else says nothing: the
+    /// backup counts as unverified, and is verified again. None for a record that only a newer Switchboard understands: nothing may be concluded.
+    pub fn from_record(bytes: &[u8], id: &BackupId, manifest: Sha256) -> Option<Self> {
+        if bytes.len() > LARGEST {
+            return Some(Self::Unverified);
         }
+        if serde_json::from_slice::<Head>(bytes).is_ok_and(|head| head.schema_version > u64::from(SCHEMA_VERSION)) {
+            return None;
+        }
+        let soundness = match serde_json::from_slice::<Record>(bytes) {
+            Ok(record) if record.backup_id == *id && record.manifest_sha256 == manifest => match record.outcome {
+                Outcome::Verified => Self::Verified(record.time),
+                Outcome::Damaged { reason } => Self::Damaged(reason),
+            },
+            Ok(_) | Err(_) => Self::Unverified,
+        };
+        Some(soundness)
     }
     /// Whether the backup may be restored as far as is known.
     pub fn is_sound(&self) -> bool {
@@ -115,23 +126,24 @@ mod tests {
     fn a_record_tells_about_its_own_backup_and_manifest_only() {
         let verified = record(Outcome::Verified);
         let (bytes, id, manifest) = (verified.write(), &verified.backup_id, verified.manifest_sha256);
-        assert_eq!(Soundness::from_record(&bytes, id, manifest), Soundness::Verified(verified.time));
-        assert_eq!(Soundness::from_record(&bytes, id, Sha256::of(b"other")), Soundness::Unverified);
+        assert_eq!(Soundness::from_record(&bytes, id, manifest), Some(Soundness::Verified(verified.time)));
+        assert_eq!(Soundness::from_record(&bytes, id, Sha256::of(b"other")), Some(Soundness::Unverified));
         let other = BackupId::new(id.created(), "other").unwrap();
-        assert_eq!(Soundness::from_record(&bytes, &other, manifest), Soundness::Unverified);
+        assert_eq!(Soundness::from_record(&bytes, &other, manifest), Some(Soundness::Unverified));
         let damaged = record(Outcome::Damaged { reason: "CustomPrompts, part 3".into() }).write();
-        let soundness = Soundness::from_record(&damaged, id, manifest);
+        let soundness = Soundness::from_record(&damaged, id, manifest).unwrap();
         assert!(!soundness.is_sound() && soundness == Soundness::Damaged("CustomPrompts, part 3".into()));
     }
 
     #[test]
     fn a_record_that_cannot_be_read_says_nothing() {
         let verified = record(Outcome::Verified);
-        let newer = Record { schema_version: 2, ..verified.clone() }.write();
+        let read = |bytes: &[u8]| Soundness::from_record(bytes, &verified.backup_id, verified.manifest_sha256);
         let spaces = [verified.write(), vec![b' '; LARGEST]].concat();
-        for bytes in [&b""[..], b"{}", b"null", &newer, &spaces] {
-            assert_eq!(Soundness::from_record(bytes, &verified.backup_id, verified.manifest_sha256), Soundness::Unverified);
+        for bytes in [&b""[..], b"{}", b"null", &spaces] {
+            assert_eq!(read(bytes), Some(Soundness::Unverified));
         }
+        assert_eq!(read(b"{\"schemaVersion\": 2, \"else\": 1}"), None, "a newer one may say anything");
     }
 
     #[test]
