@@ -6,14 +6,14 @@ use runtime::retry::{Class, Classify};
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The API server did not do it.
-    #[error("cannot {action} {what}")]
+    #[error("cannot {action} {what}: {}", answer(source))]
     Api {
         /// Verb, for example `create`.
         action: &'static str,
         /// Kind and name.
         what: String,
         /// Its answer.
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// Something could not be written as YAML or JSON.
     #[error("cannot write {what}: {message}")]
@@ -25,11 +25,19 @@ pub enum ReconcileError {
     },
 }
 
+/// What the API server said, without the rest of its answer.
+fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl ReconcileError {
     /// For `map_err` on API calls.
     pub fn api(action: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Api { action, what, source }
+        move |source| Self::Api { action, what, source: Box::new(source) }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Pending, name_of};
 use crate::metrics::ReconcileMetrics;
-use crate::retry::{Classify, Failures};
+use crate::retry::{Class, Classify, Failures};
 use crate::tasks::chain;
 
 /// Reconciliations of one kind that run at a time.
@@ -59,7 +59,14 @@ pub async fn run<K, C, E, F>(
     let on_error = move |object: Arc<K>, error: &E, _: Arc<C>| {
         let name = name_of(object.as_ref());
         let class = error.class();
-        tracing::error!(kind = kind_of_error, object = name, class = class.as_str(), error = %chain(error), "reconciliation failed");
+        match class {
+            Class::Overtaken => {
+                tracing::debug!(kind = kind_of_error, object = name, error = %chain(error), "reconciliation overtaken by another write")
+            }
+            Class::Transient | Class::Invalid | Class::Terminal => {
+                tracing::error!(kind = kind_of_error, object = name, class = class.as_str(), error = %chain(error), "reconciliation failed");
+            }
+        }
         failures.failed(&name, class)
     };
     applier(reconciler, on_error, context, store, Box::pin(queue), Config::default().concurrency(CONCURRENCY))

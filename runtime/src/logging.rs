@@ -84,11 +84,11 @@ impl LevelHandle {
         *self.level.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Sets the level. Says so in the log, whatever the level.
+    /// Sets the level.
     pub fn set(&self, level: Level) {
         if self.reload.reload(level.filter()).is_ok() {
             *self.level.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = level;
-            tracing::error!(%level, "log level changed");
+            tracing::info!(%level, "log level changed");
         }
     }
 }

@@ -20,7 +20,10 @@ impl ReconcileMetrics {
     /// They are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let total = IntCounterVec::new(
-            Opts::new("switchboard_reconciliations_total", "Reconciliations by kind and result (success, transient, invalid, terminal)."),
+            Opts::new(
+                "switchboard_reconciliations_total",
+                "Reconciliations by kind and result (success, transient, overtaken, invalid, terminal).",
+            ),
             &["kind", "result"],
         )?;
         let seconds = HistogramVec::new(

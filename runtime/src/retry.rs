@@ -16,6 +16,8 @@ pub enum Class {
     Invalid,
     /// Nothing helps: never try again.
     Terminal,
+    /// Somebody else wrote meanwhile, or the object is on its way out: try again, and nobody needs to know.
+    Overtaken,
 }
 
 impl Class {
@@ -25,6 +27,7 @@ impl Class {
             Self::Transient => "transient",
             Self::Invalid => "invalid",
             Self::Terminal => "terminal",
+            Self::Overtaken => "overtaken",
         }
     }
 }
@@ -38,6 +41,9 @@ pub trait Classify {
 impl Classify for kube::Error {
     fn class(&self) -> Class {
         match self {
+            kube::Error::Api(status) if status.code == 409 || (status.code == 403 && status.message.contains("being terminated")) => {
+                Class::Overtaken
+            }
             // The object is refused as it is; all else (conflicts, overload, no connection) passes.
             kube::Error::Api(status) if status.code == 422 || status.code == 400 => Class::Invalid,
             _ => Class::Transient,
@@ -70,7 +76,7 @@ impl Failures {
     pub fn failed(&self, object: &str, class: Class) -> Action {
         match class {
             Class::Invalid | Class::Terminal => Action::await_change(),
-            Class::Transient => {
+            Class::Transient | Class::Overtaken => {
                 let mut counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let count = counts.entry(object.to_owned()).or_default();
                 *count = count.saturating_add(1);

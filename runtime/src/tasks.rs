@@ -86,7 +86,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(next) = cause {
         let next_text = next.to_string();
-        if !text.ends_with(&next_text) {
+        if !text.contains(&next_text) {
             text = format!("{text}: {next_text}");
         }
         cause = next.source();

@@ -1,5 +1,6 @@
 //! Keeps systems: connectivity in status, settings on the system, credentials at the gateway. Alone grants the lock (`status.operation`).
 
+mod configure;
 mod findings;
 mod plan;
 mod status;
@@ -17,12 +18,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt as _};
 use model::connectivity::Colour;
 use model::ids::SystemKey;
-use protocol::link::{LinkError, SessionView, SystemLink};
-use protocol::message::{Command, Settings};
-use ring::digest;
+use protocol::link::SystemLink;
 use runtime::cache::Pending;
 use runtime::events::Events;
 use runtime::metrics::ReconcileMetrics;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
@@ -45,6 +45,7 @@ pub struct Context {
     /// How long systems that were connected have to come back after a start.
     grace: Duration,
     memory: Mutex<HashMap<String, Memory>>,
+    orders: mpsc::UnboundedSender<configure::Order>,
 }
 
 /// What is remembered of an object between two looks, by uid. Lost with the process, and then found out again.
@@ -52,45 +53,33 @@ pub struct Context {
 struct Memory {
     /// Where the credentials were, and which version of the Secret.
     credentials: Option<String>,
-    configure_failure: Option<(String, String)>,
-    configured: Option<Configured>,
-}
-
-/// The last time settings were set on a system.
-#[derive(Debug, Clone)]
-struct Configured {
-    /// In which session.
-    session: u64,
-    /// The number that the system answered with: until it reports that, nothing more is set.
-    revision: u64,
-    settings: Settings,
-    at: Instant,
-}
-
-/// A system that takes settings and then reports others is not asked again at once.
-const CONFIGURE_AGAIN_AFTER: Duration = Duration::from_secs(30);
-
-/// How long to wait before these settings are set: `Some(None)` is until the system reports.
-fn configure_later(last: Option<&Configured>, view: Option<&SessionView>, settings: &Settings) -> Option<Option<Duration>> {
-    let (last, view) = (last?, view?);
-    if last.session == view.session && view.facts.configuration_revision < last.revision {
-        return Some(None);
-    }
-    let left = CONFIGURE_AGAIN_AFTER.checked_sub(last.at.elapsed()).filter(|left| !left.is_zero())?;
-    (last.settings == *settings).then_some(Some(left))
+    configuring: configure::Memory,
 }
 
 impl Context {
-    /// For a process that starts now.
-    pub fn new(client: Client, caches: Arc<Caches>, link: Arc<dyn SystemLink>, grace: Duration) -> Self {
+    /// For a process that starts now. The orders are carried out by [`run`].
+    pub fn new(client: Client, caches: Arc<Caches>, link: Arc<dyn SystemLink>, grace: Duration) -> (Self, Orders) {
         let events = Events::new(client.clone(), "switchboard.dev/ipoffice");
-        Self { client, caches, link, events, started: Instant::now(), grace, memory: Mutex::default() }
+        let (orders, received) = mpsc::unbounded_channel();
+        let context = Self { client, caches, link, events, started: Instant::now(), grace, memory: Mutex::default(), orders };
+        (context, Orders(received))
+    }
+
+    /// As [`Context::remember`], for an object that may be gone by now: then there is nothing to remember.
+    fn recall(&self, uid: &str, with: impl FnOnce(&mut Memory)) {
+        if let Some(memory) = self.memory.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
+            with(memory);
+        }
     }
 
     fn remember<T>(&self, uid: &str, with: impl FnOnce(&mut Memory) -> T) -> T {
         with(self.memory.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default())
     }
 }
+
+/// Settings that wait to be set on systems.
+#[derive(Debug)]
+pub struct Orders(mpsc::UnboundedReceiver<configure::Order>);
 
 /// Subscribes to what systems depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<IPOffice>>> {
@@ -132,12 +121,15 @@ pub async fn follow_sessions(
 /// Runs until the shutdown.
 pub async fn run(
     context: Arc<Context>,
+    orders: Orders,
     triggers: Arc<Pending<ObjectRef<IPOffice>>>,
     metrics: ReconcileMetrics,
     shutdown: CancellationToken,
 ) {
     let store = context.caches.systems.store().clone();
-    runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
+    let configuring = configure::run(Arc::clone(&context), orders.0, Arc::clone(&triggers), shutdown.clone());
+    let reconciling = runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown);
+    tokio::join!(configuring, reconciling);
 }
 
 async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Action, ReconcileError> {
@@ -156,11 +148,7 @@ async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Actio
     let Some(settings) = plan.configure else {
         return Ok(plan.look_again.map_or_else(Action::await_change, Action::requeue));
     };
-    let last = context.remember(&system.uid().unwrap_or_default(), |memory| memory.configured.clone());
-    if let Some(wait) = configure_later(last.as_ref(), observed.view.as_ref(), &settings) {
-        return Ok(wait.map_or_else(Action::await_change, Action::requeue));
-    }
-    Ok(configure(&observed, settings, &context).await)
+    Ok(configure::order(&observed, settings, &context))
 }
 
 /// The session is ended and forgotten, unless another object has the id by now.
@@ -200,7 +188,7 @@ fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Obser
         view,
         unrecognised,
         grace: context.grace.checked_sub(context.started.elapsed()).filter(|left| !left.is_zero()),
-        configure_failure: context.remember(&uid, |memory| memory.configure_failure.clone()),
+        configure_failure: context.remember(&uid, |memory| memory.configuring.failure()),
         paused: system.annotations().contains_key(PAUSED_ANNOTATION),
         now: jiff::Timestamp::now(),
     }
@@ -238,52 +226,4 @@ async fn write(system: &IPOffice, plan: &Plan, context: &Context) -> Result<(), 
         Colour::Amber | Colour::Red => context.events.warning(system, transition.message.reason(), "Connect", note).await,
     }
     Ok(())
-}
-
-/// Sets what differs. The operation id says what is set on which configuration: asking again after a crash does nothing twice.
-async fn configure(observed: &Observed<'_>, settings: Settings, context: &Context) -> Action {
-    let (system, key) = (observed.system, &observed.key);
-    let (session, revision) = observed.view.as_ref().map_or((0, 0), |view| (view.session, view.facts.configuration_revision));
-    let uid = system.uid().unwrap_or_default();
-    let wanted = protocol::frame::write(&settings);
-    let digest = digest::digest(&digest::SHA256, wanted.as_bytes());
-    let short: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let operation = format!("configure-{uid}-{revision}-{short}");
-    let result = context.link.request(key, &operation, Command::Configure(settings.clone())).await;
-    let (namespace, name) = place(system);
-    match result {
-        Ok(done) => {
-            context.remember(&uid, |memory| {
-                memory.configure_failure = None;
-                memory.configured = Some(Configured { session, revision: done.configuration_revision, settings, at: Instant::now() });
-            });
-            tracing::info!(namespace, name, revision = done.configuration_revision, "settings set on the system");
-            context
-                .events
-                .normal(
-                    system,
-                    "Configured",
-                    "Configure",
-                    format!("settings set on the system; its configuration is now number {}", done.configuration_revision),
-                )
-                .await;
-            // The system reports its new configuration, and that brings the next look.
-            Action::await_change()
-        }
-        Err(error) => {
-            let reason = match &error {
-                LinkError::Refused { reason, .. } if is_reason(reason) => reason.clone(),
-                LinkError::Refused { .. } => "Refused".to_owned(),
-                LinkError::NotConnected | LinkError::Interrupted | LinkError::TimedOut | LinkError::Busy => "NotAnswered".to_owned(),
-            };
-            tracing::info!(namespace, name, reason, %error, "the system did not take its settings");
-            context.remember(&uid, |memory| memory.configure_failure = Some((reason, error.to_string())));
-            Action::requeue(Duration::from_secs(30))
-        }
-    }
-}
-
-/// Whether a system's word can stand as the reason of a condition.
-fn is_reason(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric())
 }

@@ -39,7 +39,7 @@ fn view(state: SessionState) -> SessionView {
     SessionView { state, since: at(50), session: 1, facts: facts() }
 }
 
-fn signed_in() -> SessionView {
+pub(super) fn signed_in() -> SessionView {
     view(SessionState::Connected { sign_in: Some(SignInOutcome::Accepted { rights: Right::ALL.to_vec() }) })
 }
 

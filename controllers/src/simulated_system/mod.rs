@@ -6,6 +6,7 @@ mod plan;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::{PAUSED_ANNOTATION, SimulatedSystem};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
@@ -21,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::caches::{Caches, system_id};
 use crate::customer::secret_name;
 use crate::error::ReconcileError;
-use plan::Step;
+use crate::index::age;
+use plan::{DiskState, Step};
 
 /// Field manager of this controller.
 const MANAGER: &str = "switchboard-simulation";
@@ -39,7 +41,12 @@ pub struct Context {
 /// Subscribes to what simulated systems depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>> {
     let pending = Arc::new(Pending::default());
-    caches.simulated.trigger(&pending, |system| vec![ObjectRef::from_obj(system)]);
+    let weak = Arc::downgrade(caches);
+    caches.simulated.trigger(&pending, move |system| {
+        let state = weak.upgrade().map(|caches| caches.simulated.store().state()).unwrap_or_default();
+        let same = state.iter().filter(|other| other.namespace() == system.namespace() && ip_office_name(other) == ip_office_name(system));
+        same.map(|other| ObjectRef::from_obj(other.as_ref())).chain([ObjectRef::from_obj(system)]).collect()
+    });
     caches.pods.trigger(&pending, owner);
     caches.configurations.trigger(&pending, owner);
     let by = |caches: &Arc<Caches>, namespace: Option<String>, uses: &dyn Fn(&SimulatedSystem) -> bool| -> Vec<_> {
@@ -97,7 +104,8 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
     let namespace = system.namespace().unwrap_or_default();
     let name = system.name_any();
     let ip_office = ip_office_name(&system);
-    let id = caches.systems.get(&namespace, &ip_office).map(|ip_office| system_id(&ip_office).to_string());
+    let connects_as = caches.systems.get(&namespace, &ip_office);
+    let id = connects_as.as_deref().map(|ip_office| system_id(ip_office).to_string());
     let wanted_configuration = id.as_ref().map(|id| build::causes(&system, id)).transpose()?;
     let version = |name: &String| caches.secrets.get(&namespace, name).and_then(|secret| secret.resource_version());
     let versions: Vec<Option<String>> = mounted_secrets(&system).iter().map(version).collect();
@@ -105,9 +113,14 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
     let wanted_pod = id.as_ref().map(|_| build::pod(&system, &context.image, &inputs)).transpose()?;
     let pod = caches.pods.get(&namespace, &name);
     let configuration = caches.configurations.get(&namespace, &build::causes_name(&name));
+    let children = Children { client: &context.client, namespace: &namespace, name: &name };
+    let disk = if pod.as_deref().is_some_and(plan::is_ready) { DiskState::InUse } else { children.disk(&system).await? };
     let plan = plan::plan(&plan::Observed {
+        disk,
         system: &system,
         system_id: id,
+        ip_office_customer: connects_as.map(|found| found.spec.customer.clone()),
+        ip_office_taken_by: older_of_the_same(caches, &system),
         ip_office,
         subscription: caches.secrets.get(&namespace, &secret_name(&system.spec.customer)).is_some(),
         pod: pod.as_deref(),
@@ -117,18 +130,33 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
         paused: system.annotations().contains_key(PAUSED_ANNOTATION),
         now: jiff::Timestamp::now(),
     });
-    let children = Children { client: &context.client, namespace: &namespace, name: &name };
+    let mut next = Action::await_change();
     match plan.step {
         Step::None => {}
+        Step::WaitForDisk => next = Action::requeue(Duration::from_secs(2)),
+        Step::CreateDisk => {
+            children.create_disk(&system).await?;
+            // Claims are not watched: the next look is ours to ask for.
+            next = Action::requeue(Duration::ZERO);
+        }
         Step::WriteConfiguration => children.write_configuration(wanted_configuration).await?,
-        Step::CreatePod => children.create_pod(&system, wanted_pod).await?,
+        Step::CreatePod => children.create_pod(wanted_pod).await?,
         Step::TouchPod => children.touch_pod(pod.as_deref(), &inputs).await?,
         Step::DeletePod => children.delete_pod(pod.as_deref()).await?,
     }
     runtime::status::apply(&context.client, MANAGER, system.as_ref(), system.status.as_ref(), &plan.status)
         .await
         .map_err(ReconcileError::api("write", format!("status of SimulatedSystem {name}")))?;
-    Ok(Action::await_change())
+    Ok(next)
+}
+
+/// Another, older simulated system that connects as the same IPOffice.
+fn older_of_the_same(caches: &Caches, system: &SimulatedSystem) -> Option<String> {
+    let rank = |system: &SimulatedSystem| (age(system), system.name_any());
+    let same = |other: &SimulatedSystem| other.namespace() == system.namespace() && ip_office_name(other) == ip_office_name(system);
+    let all = caches.simulated.store().state();
+    let older = all.iter().filter(|other| same(other) && rank(other) < rank(system)).min_by_key(|other| rank(other))?;
+    Some(older.name_any())
 }
 
 /// Writes the objects a simulated system consists of.
@@ -147,13 +175,29 @@ impl Children<'_> {
         apply.map(drop).map_err(ReconcileError::api("write", format!("ConfigMap {name}")))
     }
 
-    async fn create_pod(&self, system: &SimulatedSystem, wanted: Option<Pod>) -> Result<(), ReconcileError> {
-        let Some(wanted) = wanted else { return Ok(()) };
+    async fn disk(&self, system: &SimulatedSystem) -> Result<DiskState, ReconcileError> {
+        let name = build::disk_name(self.name);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
+        let claim = claims.get_opt(&name).await.map_err(ReconcileError::api("read", format!("PersistentVolumeClaim {name}")))?;
+        Ok(match claim {
+            None => DiskState::Missing,
+            Some(claim) if claim.metadata.deletion_timestamp.is_some() => DiskState::Ending,
+            Some(claim) if plan::owned(&claim, system) => DiskState::Ours,
+            Some(_) => DiskState::Foreign,
+        })
+    }
+
+    async fn create_disk(&self, system: &SimulatedSystem) -> Result<(), ReconcileError> {
         let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let disk = build::disk(system)?;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
         ignore_existing(claims.create(&parameters, &disk).await)
-            .map_err(ReconcileError::api("create", format!("PersistentVolumeClaim {}", disk.name_any())))?;
+            .map_err(ReconcileError::api("create", format!("PersistentVolumeClaim {}", disk.name_any())))
+    }
+
+    async fn create_pod(&self, wanted: Option<Pod>) -> Result<(), ReconcileError> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         ignore_existing(pods.create(&parameters, &wanted).await).map_err(ReconcileError::api("create", format!("Pod {}", self.name)))
     }

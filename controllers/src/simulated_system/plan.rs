@@ -16,12 +16,18 @@ pub struct Observed<'a> {
     pub system_id: Option<String>,
     /// Name of that IPOffice.
     pub ip_office: String,
+    /// Customer of that IPOffice.
+    pub ip_office_customer: Option<String>,
+    /// Another, older simulated system that connects as the same IPOffice.
+    pub ip_office_taken_by: Option<String>,
     /// Whether the customer's subscription Secret is there.
     pub subscription: bool,
     /// The pod of that name.
     pub pod: Option<&'a Pod>,
     /// The ConfigMap of that name.
     pub configuration: Option<&'a ConfigMap>,
+    /// The claim for the disk; looked at only while the pod is missing or not ready.
+    pub disk: DiskState,
     /// The pod as it should be.
     pub wanted_pod: Option<&'a Pod>,
     /// The ConfigMap as it should be.
@@ -32,6 +38,21 @@ pub struct Observed<'a> {
     pub now: jiff::Timestamp,
 }
 
+/// The claim for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskState {
+    /// The pod is ready, so the disk is there.
+    InUse,
+    /// Not there.
+    Missing,
+    /// There, and ours.
+    Ours,
+    /// There, and being deleted.
+    Ending,
+    /// There, but somebody else's.
+    Foreign,
+}
+
 /// One thing to do. One at a time: what it changes brings the next look.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -39,7 +60,11 @@ pub enum Step {
     None,
     /// Write the ConfigMap.
     WriteConfiguration,
-    /// Make the disk, if it is not there, and the pod.
+    /// Make the disk.
+    CreateDisk,
+    /// Look again soon: claims are not watched.
+    WaitForDisk,
+    /// Make the pod.
     CreatePod,
     /// Tell the node that what is mounted changed.
     TouchPod,
@@ -78,7 +103,8 @@ pub fn plan(observed: &Observed) -> Plan {
     Plan { status, step }
 }
 
-fn owned<K: kube::Resource>(child: &K, parent: &SimulatedSystem) -> bool {
+/// Whether an object belongs to this simulated system.
+pub fn owned<K: kube::Resource>(child: &K, parent: &SimulatedSystem) -> bool {
     let uid = parent.uid().unwrap_or_default();
     child.owner_references().iter().any(|owner| owner.uid == uid)
 }
@@ -95,11 +121,35 @@ fn next(observed: &Observed) -> (Finding, Step) {
         return (
             not(
                 "IPOfficeNotFound",
-                format!("there is no IPOffice {ip_office} in this namespace yet; create it, it says as what the system connects"),
+                format!("there is no IPOffice {ip_office} in this namespace yet; create it: the system connects as that one"),
             ),
             Step::None,
         );
     };
+    if let Some(other) = observed.ip_office_customer.as_ref().filter(|other| **other != system.spec.customer) {
+        let (ip_office, customer) = (&observed.ip_office, &system.spec.customer);
+        return (
+            not(
+                "CustomerMismatch",
+                format!(
+                    "the IPOffice {ip_office} belongs to the Customer {other}, and this object names {customer}: nothing could connect; create it again with the right spec.customer or spec.ipOffice"
+                ),
+            ),
+            Step::None,
+        );
+    }
+    if let Some(other) = &observed.ip_office_taken_by {
+        let ip_office = &observed.ip_office;
+        return (
+            not(
+                "IPOfficeTaken",
+                format!(
+                    "the older SimulatedSystem {other} connects as the IPOffice {ip_office} already; delete one of them, or create this one with another spec.ipOffice"
+                ),
+            ),
+            Step::None,
+        );
+    }
     if !observed.subscription {
         let customer = &system.spec.customer;
         return (
@@ -113,9 +163,18 @@ fn next(observed: &Observed) -> (Finding, Step) {
     if let Some(foreign) = foreign(observed, &name) {
         return (foreign, Step::None);
     }
-    if observed.configuration.is_none_or(|configuration| annotation(configuration, DIGEST) != annotation(wanted_configuration, DIGEST)) {
+    if observed.configuration.is_none_or(|configuration| {
+        configuration.data != wanted_configuration.data || annotation(configuration, DIGEST) != annotation(wanted_configuration, DIGEST)
+    }) {
         let ready = observed.pod.map_or_else(|| not("Starting", "its causes are being written".into()), readiness);
         return (ready, Step::WriteConfiguration);
+    }
+    match observed.disk {
+        DiskState::Missing => return (not("Starting", "its disk is being made".into()), Step::CreateDisk),
+        DiskState::Ending => {
+            return (not("Restarting", "its disk is being deleted and will be made anew, empty".into()), Step::WaitForDisk);
+        }
+        DiskState::InUse | DiskState::Ours | DiskState::Foreign => {}
     }
     let Some(pod) = observed.pod else {
         return (not("Starting", "its pod is being made".into()), Step::CreatePod);
@@ -147,14 +206,21 @@ fn foreign(observed: &Observed, name: &str) -> Option<Finding> {
     if observed.configuration.is_some_and(|configuration| !owned(configuration, observed.system)) {
         return Some(taken("ConfigMap", &super::build::causes_name(name)));
     }
+    if observed.disk == DiskState::Foreign {
+        return Some(taken("PersistentVolumeClaim", &super::build::disk_name(name)));
+    }
     None
+}
+
+/// Whether the pod runs and the system has booted.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
 }
 
 fn readiness(pod: &Pod) -> Finding {
     let status = pod.status.as_ref();
-    let condition =
-        status.and_then(|status| status.conditions.as_ref()).and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
-    if condition.is_some_and(|condition| condition.status == "True") {
+    if is_ready(pod) {
         return Finding::new("Ready", true, "Booted", "the pod runs and the system has booted");
     }
     let container = status.and_then(|status| status.container_statuses.as_ref()).and_then(|all| all.first());

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::json;
 
 use super::build;
-use super::plan::{Observed, Plan, Step, plan};
+use super::plan::{DiskState, Observed, Plan, Step, plan};
 
 fn system() -> SimulatedSystem {
     serde_json::from_value(json!({
@@ -29,7 +29,10 @@ fn plan_for(system: &SimulatedSystem, pod: Option<&Pod>, configuration: Option<&
         system,
         system_id: Some("hq1".into()),
         ip_office: "hq".into(),
+        ip_office_customer: Some("acme".into()),
+        ip_office_taken_by: None,
         subscription: true,
+        disk: DiskState::Ours,
         pod,
         configuration,
         wanted_pod: Some(&wanted_pod),
@@ -62,6 +65,10 @@ fn it_waits_for_what_it_needs_and_says_what() {
     let system = system();
     let no_office = plan_for(&system, None, None, |o| (o.wanted_pod, o.system_id) = (None, None));
     assert_eq!((no_office.step == Step::None, reason(&no_office)), (true, "IPOfficeNotFound"));
+    let mismatch = plan_for(&system, None, None, |o| o.ip_office_customer = Some("globex".into()));
+    assert_eq!((mismatch.step == Step::None, reason(&mismatch)), (true, "CustomerMismatch"));
+    let taken = plan_for(&system, None, None, |o| o.ip_office_taken_by = Some("older".into()));
+    assert_eq!((taken.step == Step::None, reason(&taken)), (true, "IPOfficeTaken"));
     let no_subscription = plan_for(&system, None, None, |o| o.subscription = false);
     assert_eq!((no_subscription.step == Step::None, reason(&no_subscription)), (true, "SubscriptionMissing"));
 }
@@ -72,6 +79,9 @@ fn changed_causes_reach_the_running_pod_and_a_changed_pod_is_made_anew() {
     let (configuration, pod) = children(&system);
     system.spec.causes.network.connected = false;
     assert_eq!(plan_for(&system, Some(&pod), Some(&configuration), |_| ()).step, Step::WriteConfiguration);
+    let (mut edited, _) = children(&system);
+    edited.data = None;
+    assert_eq!(plan_for(&system, Some(&pod), Some(&edited), |_| ()).step, Step::WriteConfiguration, "edited by hand");
     let (changed, _) = children(&system);
     assert_eq!(plan_for(&system, Some(&pod), Some(&changed), |_| ()).step, Step::TouchPod);
     system.spec.passwords_secret = None;
@@ -85,6 +95,17 @@ fn somebody_elses_pod_of_the_name_is_never_touched() {
     pod.metadata.owner_references = None;
     let plan = plan_for(&system, Some(&pod), Some(&configuration), |_| ());
     assert_eq!((plan.step == Step::None, reason(&plan)), (true, "NameTaken"));
+}
+
+#[test]
+fn a_lost_disk_is_made_anew_and_somebody_elses_is_left_alone() {
+    let system = system();
+    let (configuration, pod) = children(&system);
+    let with = |change: fn(&mut Observed)| plan_for(&system, Some(&pod), Some(&configuration), change);
+    assert_eq!(with(|o| o.disk = DiskState::Missing).step, Step::CreateDisk);
+    assert_eq!(with(|o| o.disk = DiskState::Ending).step, Step::WaitForDisk);
+    let foreign = with(|o| o.disk = DiskState::Foreign);
+    assert_eq!((foreign.step == Step::None, reason(&foreign)), (true, "NameTaken"));
 }
 
 #[test]
