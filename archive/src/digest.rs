@@ -1,6 +1,7 @@
 //! SHA-256 of what is in the store: of whole objects, of their parts, and the composite that S3 prints for an object of several parts.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -9,6 +10,22 @@ use serde::{Deserialize, Serialize};
 
 /// Length of a digest in bytes.
 pub const LENGTH: usize = 32;
+
+/// Most parts of an object, which is S3's limit.
+pub const MOST_PARTS: usize = 10_000;
+/// Bytes of a part where the object is not too large for it: small enough to be sent again after a broken session, large enough that requests
+/// do not count.
+pub const PART_SIZE: NonZeroU64 = NonZeroU64::new(16 << 20).expect("it is not 0");
+
+/// Bytes of a part for an object of `size` bytes: [`PART_SIZE`], doubled until [`MOST_PARTS`] are enough. Always within what S3 takes (5 MiB to
+/// 5 GiB), for every object S3 takes (5 TiB).
+pub fn part_size(size: u64) -> NonZeroU64 {
+    let mut part = PART_SIZE;
+    while size.div_ceil(part.get()) > MOST_PARTS as u64 {
+        part = part.saturating_mul(NonZeroU64::MIN.saturating_add(1));
+    }
+    part
+}
 
 /// A SHA-256 digest (FIPS 180-4). As text, and in JSON, 64 lower case hexadecimal digits as `sha256sum` prints them; S3 headers carry Base64
 /// ([`Sha256::to_base64`]).
@@ -167,7 +184,7 @@ pub struct PartHasher {
 
 impl PartHasher {
     /// For parts of `part_size` bytes; the last may be smaller.
-    pub fn new(part_size: std::num::NonZeroU64) -> Self {
+    pub fn new(part_size: NonZeroU64) -> Self {
         Self { part_size: part_size.get(), whole: Hasher::new(), part: Hasher::new(), parts: Vec::new() }
     }
     /// The next bytes, in pieces of any length.

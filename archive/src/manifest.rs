@@ -14,6 +14,7 @@ use model::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::Fault;
+pub use crate::digest::MOST_PARTS;
 use crate::digest::{Composite, Part, Sha256};
 use crate::element::{BackupElement, ElementKind, Occasion};
 use crate::layout::{BackupId, Folder, MOST_ELEMENTS};
@@ -24,8 +25,6 @@ pub const SCHEMA_VERSION: u32 = 1;
 const KNOWN_REQUIREMENTS: [&str; 0] = [];
 /// Largest manifest in bytes. An element of 10 000 parts takes some 1.6 MiB.
 pub const LARGEST: usize = 16 << 20;
-/// Most parts of an element, which is S3's limit.
-pub const MOST_PARTS: usize = 10_000;
 /// Largest element in bytes, which is S3's limit (5 TiB).
 pub const LARGEST_ELEMENT: u64 = 5 << 40;
 

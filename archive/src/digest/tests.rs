@@ -90,3 +90,14 @@ fn the_store_confirms_a_composite_with_or_without_its_number_of_parts_but_never_
         assert!(bad.parse::<Composite>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn parts_are_as_large_as_they_must_be_for_s3_and_no_larger() {
+    const MIB: u64 = 1 << 20;
+    for (size, expected) in [(0, 16), (1 << 30, 16), (160_000 * MIB, 16), (160_000 * MIB + 1, 32), (5 << 40, 1024)] {
+        let part = part_size(size).get();
+        assert_eq!(part, expected * MIB, "{size}");
+        assert!(size.div_ceil(part) <= MOST_PARTS as u64 && (5 * MIB..=5 * 1024 * MIB).contains(&part));
+    }
+    assert!(u64::MAX.div_ceil(part_size(u64::MAX).get()) <= MOST_PARTS as u64, "it ends for any number");
+}

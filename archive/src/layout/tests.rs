@@ -55,6 +55,7 @@ fn what_is_no_id_is_refused_with_an_example() {
         "20261122t021305z-zcerr8a69pr1",
         "20261322t021305z-zcerr8a69pru",
         "20260230t021305z-zcerr8a69pru",
+        "20261122t021360z-zcerr8a69pru",
         "2026112 t021305z-zcerr8a69pru",
         " 0261122t021305z-zcerr8a69pru",
         "19691231t235959z-zcerr8a69pru",

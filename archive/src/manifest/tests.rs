@@ -196,6 +196,11 @@ fn an_element_without_bytes_is_one_empty_part() {
     manifest.totals = Totals::of(&manifest.elements);
     let bytes = manifest.write().unwrap();
     assert_eq!(Manifest::read(&bytes, &manifest.folder()).unwrap(), manifest);
+
+    let element = &mut manifest.elements[1];
+    element.parts.push(element.parts[0]);
+    manifest.totals = Totals::of(&manifest.elements);
+    assert_eq!(manifest.write(), Err(ManifestError::Inconsistent(vec![Fault::PartSum("VoicemailConfiguration".into())])));
 }
 
 #[test]
