@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use kube::api::{Api, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Client, Error, ResourceExt};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -82,6 +83,8 @@ pub async fn run(
             work.push(Box::pin(treat(collector.client.clone(), collector.kinds.clone(), case)));
         }
         tokio::select! {
+            // First of all: nothing that shutdown brings about may be acted upon.
+            biased;
             () = shutdown.cancelled() => return,
             change = changes.recv() => match change {
                 Some(Change::Applied(item)) => { let look = collector.graph.apply(item); collector.enqueue(look); }
@@ -158,8 +161,10 @@ async fn treat(client: Client, kinds: watch::Receiver<Arc<Vec<Arc<Kind>>>>, mut 
     let uid = case.item.uid.clone();
     let mut gone = Vec::new();
     let kinds = Arc::clone(&kinds.borrow());
-    for (owner, known) in case.owners.iter_mut().filter(|(_, known)| *known == Known::Unknown) {
-        match ask(&client, &kinds, &case.item, owner).await {
+    // What is known may be old or wrong: before anything is taken from the object, every owner is asked for again.
+    let certain = judge(&case.item, &case.owners, &case.dependents) == Verdict::Keep;
+    for (owner, known) in case.owners.iter_mut().filter(|(_, known)| *known == Known::Unknown || !certain) {
+        match ask(&client, &kinds, &case.item, owner, *known).await {
             Ok(found) => {
                 // In another namespace it is absent for this object only: nothing is remembered then.
                 if found == Known::Gone && !case.item.kind.namespaced {
@@ -175,10 +180,16 @@ async fn treat(client: Client, kinds: watch::Receiver<Arc<Vec<Arc<Kind>>>>, mut 
 }
 
 /// Looks an owner up by its name. Another uid under it means that the owner is gone.
-async fn ask(client: &Client, kinds: &[Arc<Kind>], item: &Item, owner: &Owner) -> Result<Known, String> {
+async fn ask(client: &Client, kinds: &[Arc<Kind>], item: &Item, owner: &Owner, known: Known) -> Result<Known, String> {
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
     let kind = kinds.iter().find(|kind| kind.group == group && kind.kind == owner.kind);
-    let kind = kind.ok_or_else(|| format!("there is no kind {} in {}", owner.kind, owner.api_version))?;
+    let Some(kind) = kind else {
+        // One that was seen to go, and its kind with it.
+        if known == Known::Gone && !is_defined(client, group, &owner.kind).await? {
+            return Ok(Known::Gone);
+        }
+        return Err(format!("there is no kind {} in {}", owner.kind, owner.api_version));
+    };
     if kind.namespaced && !item.kind.namespaced {
         return Ok(Known::Impossible);
     }
@@ -191,6 +202,13 @@ async fn ask(client: &Client, kinds: &[Arc<Kind>], item: &Item, owner: &Owner) -
         Ok(_) => Ok(Known::Gone),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Whether a definition names the kind. One that is not served at the moment keeps its objects.
+async fn is_defined(client: &Client, group: &str, kind: &str) -> Result<bool, String> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let all = definitions.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(all.items.iter().any(|definition| definition.spec.group == group && definition.spec.names.kind == kind))
 }
 
 /// Does what the verdict says, on the object as it is now.

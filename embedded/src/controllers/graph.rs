@@ -36,6 +36,10 @@ impl Graph {
     /// Takes up an object; returns the uids of those to look at.
     pub fn apply(&mut self, item: Item) -> Vec<String> {
         let mut look = Vec::new();
+        // Whoever said that it is gone was wrong.
+        if self.gone.remove(&item.uid) {
+            self.gone_order.retain(|uid| *uid != item.uid);
+        }
         let before = self.items.get(&item.uid).map(|before| before.owners.clone()).unwrap_or_default();
         for owner in before.iter().filter(|owner| !item.owners.contains(owner)) {
             if let Some(dependents) = self.dependents.get_mut(&owner.uid) {

@@ -105,7 +105,8 @@ impl Inventory {
     /// Watches until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         let definitions_changed = Arc::new(Notify::new());
-        let mut watches: HashMap<Arc<Kind>, CancellationToken> = HashMap::new();
+        // By group and plural: the version may change while the objects stay the same.
+        let mut watches: HashMap<(String, String), watch::Sender<Option<Arc<Kind>>>> = HashMap::new();
         let mut tasks = JoinSet::new();
         let mut delay = Duration::from_millis(100);
         loop {
@@ -113,19 +114,19 @@ impl Inventory {
                 Ok(kinds) => {
                     delay = Duration::from_millis(100);
                     let kinds: Vec<Arc<Kind>> = kinds.into_iter().map(Arc::new).collect();
-                    watches.retain(|kind, stop| {
-                        let stays = kinds.contains(kind);
-                        if !stays {
-                            stop.cancel();
+                    watches.retain(|place, served| {
+                        let now = kinds.iter().find(|kind| (&kind.group, &kind.plural) == (&place.0, &place.1));
+                        if served.borrow().as_ref() != now {
+                            served.send_replace(now.cloned());
                         }
-                        stays
+                        now.is_some()
                     });
                     for kind in kinds.iter().filter(|kind| kind.can("list") && kind.can("watch") && !kind.is_event()) {
-                        if !watches.contains_key(kind) {
-                            let stop = shutdown.child_token();
-                            watches.insert(Arc::clone(kind), stop.clone());
-                            tasks.spawn(self.one(Arc::clone(kind), stop, Arc::clone(&definitions_changed)).run());
-                        }
+                        watches.entry((kind.group.clone(), kind.plural.clone())).or_insert_with(|| {
+                            let (served, watched) = watch::channel(Some(Arc::clone(kind)));
+                            tasks.spawn(self.one(kind, watched, &shutdown, &definitions_changed).run());
+                            served
+                        });
                     }
                     self.kinds.send_replace(Arc::new(kinds));
                 }
@@ -145,64 +146,87 @@ impl Inventory {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn one(&self, kind: Arc<Kind>, stop: CancellationToken, definitions_changed: Arc<Notify>) -> KindWatch {
+    fn one(
+        &self,
+        kind: &Arc<Kind>,
+        served: watch::Receiver<Option<Arc<Kind>>>,
+        shutdown: &CancellationToken,
+        definitions_changed: &Arc<Notify>,
+    ) -> KindWatch {
         KindWatch {
             client: self.client.clone(),
-            kind,
+            kind: Arc::clone(kind),
+            served,
             changes: self.changes.clone(),
             removals: self.removals.clone(),
-            definitions_changed,
+            definitions_changed: Arc::clone(definitions_changed),
             present: HashMap::new(),
-            stop,
+            shutdown: shutdown.clone(),
         }
     }
 }
 
 struct KindWatch {
     client: Client,
+    /// As it is watched.
     kind: Arc<Kind>,
+    /// As it is served: nothing when it went with its definition. Closed at shutdown.
+    served: watch::Receiver<Option<Arc<Kind>>>,
     changes: mpsc::Sender<Change>,
     removals: broadcast::Sender<String>,
     definitions_changed: Arc<Notify>,
     /// Uid to namespace.
     present: HashMap<String, String>,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl KindWatch {
     async fn run(mut self) {
+        loop {
+            let Some(kind) = self.served.borrow_and_update().clone() else { break };
+            // Another version shows the same objects: what was there is kept, and compared with the new list.
+            self.kind = kind;
+            if !self.watch().await {
+                // At shutdown nothing has gone.
+                return;
+            }
+        }
+        // A kind that is served no more took its objects along, as far as anyone can see.
+        for uid in self.present.keys().cloned().collect::<Vec<_>>() {
+            self.removed(uid).await;
+        }
+    }
+
+    /// Watches until the kind is served otherwise; `false` at shutdown.
+    async fn watch(&mut self) -> bool {
         let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.client.clone(), &self.kind.resource());
         let mut stream = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
         let mut listed = HashSet::new();
         loop {
             let event = tokio::select! {
-                () = self.stop.cancelled() => break,
-                event = stream.next() => event,
+                () = self.shutdown.cancelled() => return false,
+                changed = self.served.changed() => return changed.is_ok(),
+                Some(event) = stream.next() => event,
             };
             match event {
-                Some(Ok(Event::Init)) => listed.clear(),
-                Some(Ok(Event::InitApply(object))) => {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => {
                     listed.extend(object.uid());
                     self.applied(&object).await;
                 }
-                Some(Ok(Event::InitDone)) => {
+                Ok(Event::InitDone) => {
                     let missed: Vec<String> = self.present.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
                     for uid in missed {
                         self.removed(uid).await;
                     }
                 }
-                Some(Ok(Event::Apply(object))) => self.applied(&object).await,
-                Some(Ok(Event::Delete(object))) => self.removed(object.uid().unwrap_or_default()).await,
-                Some(Err(error)) => tracing::debug!(%error, kind = %self.kind.title(), "a watch was interrupted; it is taken up again"),
-                None => break,
+                Ok(Event::Apply(object)) => self.applied(&object).await,
+                Ok(Event::Delete(object)) => self.removed(object.uid().unwrap_or_default()).await,
+                Err(error) => tracing::debug!(%error, kind = %self.kind.title(), "a watch was interrupted; it is taken up again"),
             }
             if self.kind.plural == "customresourcedefinitions" {
                 self.definitions_changed.notify_one();
             }
-        }
-        // A kind that went took its objects along. At shutdown nobody listens any more.
-        for uid in self.present.keys().cloned().collect::<Vec<_>>() {
-            self.removed(uid).await;
         }
     }
 

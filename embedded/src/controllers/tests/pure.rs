@@ -90,6 +90,17 @@ fn the_graph_names_who_is_to_be_looked_at() {
 }
 
 #[test]
+fn an_object_that_is_seen_again_was_never_gone() {
+    let mut graph = Graph::default();
+    graph.apply(item("o", &[]));
+    graph.apply(item("x", &[("o", false)]));
+    graph.remove("o");
+    graph.apply(item("o", &[]));
+    let x = graph.get("x").unwrap().clone();
+    assert_eq!(graph.owner(&x, &x.owners[0]), Known::Present { waits: false });
+}
+
+#[test]
 fn a_reference_across_namespaces_or_down_into_one_does_not_hold() {
     let mut graph = Graph::default();
     graph.apply(item("o", &[]));
