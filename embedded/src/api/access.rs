@@ -1,11 +1,12 @@
 //! Who may: the verb of a request, impersonation, and the answer to those who may not.
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::json;
 
 use super::authorize::{Attributes, Decision};
 use super::request::Call;
 use super::routing::{Route, Target};
+use super::selectors::FieldSelector;
 use super::{Api, qualified};
 use crate::status::Status;
 use crate::user::{AUTHENTICATED, User};
@@ -50,29 +51,42 @@ fn known<'a>(word: &'a str, words: &[&'a str]) -> &'a str {
     if words.contains(&word) { word } else { "other" }
 }
 
+/// What a request asks for, under a verb.
+fn asked(call: &Call, target: &Target, verb: &str) -> Attributes {
+    let resource = &target.resource;
+    // Whoever asks for the one object of a name may do so with rights to just that name.
+    let selected = match verb {
+        "list" | "watch" if target.name.is_none() => FieldSelector::parse(call.query.text("fieldSelector"), resource).ok(),
+        _ => None,
+    };
+    let name = match selected.as_ref().and_then(|fields| fields.exactly("metadata.name")) {
+        Some(name) => name.to_owned(),
+        None => target.name().to_owned(),
+    };
+    Attributes {
+        verb: verb.to_owned(),
+        group: resource.group.clone(),
+        version: resource.version.clone(),
+        resource: resource.plural.clone(),
+        subresource: target.subresource.clone(),
+        // A namespace is in itself.
+        namespace: if super::kinds::is_core(resource, "Namespace") { target.name().to_owned() } else { target.namespace.clone() },
+        name,
+        path: String::new(),
+    }
+}
+
 impl Api {
+    /// Refuses to create by a request that only needed the right to change, unless the user may create too.
+    pub(super) fn demand_create(&self, call: &Call, target: &Target) -> Result<(), Status> {
+        self.demand(&call.user, &asked(call, target, "create"))
+    }
+
     /// Refuses what the user may not do. Whoever may act as somebody else becomes that user.
     pub(super) fn admit_user(&self, call: &mut Call, route: &Route) -> Result<(), Status> {
         self.impersonate(call)?;
         let attributes = match route {
-            Route::Objects(target) => {
-                let resource = &target.resource;
-                Attributes {
-                    verb: verb(call, target).to_owned(),
-                    group: resource.group.clone(),
-                    version: resource.version.clone(),
-                    resource: resource.plural.clone(),
-                    subresource: target.subresource.clone(),
-                    // A namespace is in itself.
-                    namespace: if super::kinds::is_core(resource, "Namespace") {
-                        target.name().to_owned()
-                    } else {
-                        target.namespace.clone()
-                    },
-                    name: target.name().to_owned(),
-                    path: String::new(),
-                }
-            }
+            Route::Objects(target) => asked(call, target, verb(call, target)),
             // What is served is no secret to anyone who is known, and that it is well to no one at all.
             Route::Version | Route::Health => return Ok(()),
             Route::Nowhere => Attributes { verb: call.method.as_str().to_lowercase(), path: call.path.clone(), ..Attributes::default() },
@@ -89,27 +103,69 @@ impl Api {
         }
     }
 
+    /// Whoever sends any `Impersonate-` header acts as that user or not at all, never with rights of his own.
     fn impersonate(&self, call: &mut Call) -> Result<(), Status> {
-        let name = call.header("impersonate-user").to_owned();
-        if name.is_empty() {
-            return Ok(());
-        }
-        let groups: Vec<String> =
-            call.headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+        let Some(wanted) = Impersonation::of(&call.headers)? else { return Ok(()) };
         let ask = |resource: &str, name: &str| Attributes {
             verb: "impersonate".into(),
             resource: resource.into(),
             name: name.into(),
             ..Attributes::default()
         };
-        self.demand(&call.user, &ask("users", &name))?;
-        for group in &groups {
+        let account = service_account(&wanted.user);
+        match account {
+            Some((namespace, name)) => {
+                self.demand(&call.user, &Attributes { namespace: namespace.into(), ..ask("serviceaccounts", name) })?;
+            }
+            None => self.demand(&call.user, &ask("users", &wanted.user))?,
+        }
+        for group in &wanted.groups {
             self.demand(&call.user, &ask("groups", group))?;
         }
-        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        call.user = User::new(name, &groups);
+        let groups: Vec<&str> = wanted.groups.iter().map(String::as_str).collect();
+        call.user = match account {
+            Some((namespace, name)) if groups.is_empty() => User::service_account(namespace, name, ""),
+            _ if wanted.user == User::anonymous().name && groups.is_empty() => User::anonymous(),
+            _ => User::new(wanted.user, &groups),
+        };
         Ok(())
     }
+}
+
+/// Whom a request wants to act as.
+struct Impersonation {
+    user: String,
+    groups: Vec<String>,
+}
+
+impl Impersonation {
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
+        let refuse = |why: &str| Err(Status::bad_request(format!("cannot act as another user: {why}")));
+        let (mut users, mut groups) = (Vec::new(), Vec::new());
+        for (name, value) in headers {
+            let Some(part) = name.as_str().strip_prefix("impersonate-") else { continue };
+            let Some(value) = value.to_str().ok().filter(|value| !value.is_empty()) else {
+                return refuse(&format!("the header {name} is empty or not ASCII"));
+            };
+            match part {
+                "user" => users.push(value.to_owned()),
+                "group" => groups.push(value.to_owned()),
+                _ => return refuse(&format!("the header {name} is not supported here; Impersonate-User and Impersonate-Group are")),
+            }
+        }
+        match (users.pop(), users.is_empty()) {
+            (Some(user), true) => Ok(Some(Self { user, groups })),
+            (Some(_), false) => refuse("the header Impersonate-User is there more than once"),
+            (None, _) if groups.is_empty() => Ok(None),
+            (None, _) => refuse("Impersonate-Group needs Impersonate-User as well"),
+        }
+    }
+}
+
+/// Namespace and name of the service account that a user name stands for.
+fn service_account(user: &str) -> Option<(&str, &str)> {
+    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    (!namespace.is_empty() && !name.is_empty() && !name.contains(':')).then_some((namespace, name))
 }
 
 fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> Status {

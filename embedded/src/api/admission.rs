@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::request::{Call, FieldValidation};
-use super::{Api, crd, metadata, protobuf, respond, scale};
+use super::{Api, crd, metadata, protobuf, respond, scale, yaml};
 use crate::resource::Resource;
 use crate::status::{FieldError, Status};
 use crate::{builtin, schema};
@@ -134,7 +134,7 @@ pub(super) fn parse_yaml(text: &[u8]) -> Result<Value, String> {
     if let Some(value) = respond::parse(text) {
         return Ok(value);
     }
-    serde_yaml::from_slice(text).map_err(|cause| cause.to_string())
+    yaml::parse(text)
 }
 
 fn check_kind(resource: &Resource, object: &mut Value) -> Result<(), Status> {

@@ -11,7 +11,7 @@
 //! | `crd` | CustomResourceDefinitions |
 //! | `discovery`, `openapi` | what is served |
 //! | `review`, `logs` | questions, and the logs of pods |
-//! | `protobuf` | bodies in protobuf, which some clients send |
+//! | `protobuf`, `yaml` | bodies in protobuf and YAML, which some clients send |
 //! | [`Api::client`] | a `kube::Client` without sockets |
 
 mod access;
@@ -44,6 +44,7 @@ mod table;
 mod view;
 mod watch;
 mod write;
+mod yaml;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};

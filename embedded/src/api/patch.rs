@@ -93,6 +93,7 @@ impl Api {
                 }
             }
             refuse_identity(target, &config)?;
+            self.demand_create(call, target)?;
             let new = fields::apply(resource.schema(), None, &config, &writer, force)?;
             match self.create_object(call, target, new, &settled).await {
                 Err(status) if status.reason == "AlreadyExists" && !call.dry_run() => {}

@@ -185,7 +185,8 @@ impl Api {
         let namespace = (!target.namespace.is_empty()).then_some(target.namespace.as_str());
         let mut watch = self.store().watch(&target.resource.storage, namespace, revision).map_err(|_| expired(target, after))?;
         let mut events = Vec::new();
-        while let Some(event) = watch.try_next() {
+        // The ring may let go of events while they are read: a state undone by half of them is none.
+        while let Some(event) = watch.try_next().map_err(|_| expired(target, after))? {
             events.push(event);
         }
         let mut state: BTreeMap<(String, String), Arc<Object>> =

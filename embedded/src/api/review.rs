@@ -40,6 +40,9 @@ impl Api {
             members.remove("status");
         }
         self.validate_question(resource, &object)?;
+        if resource.kind == "LocalSubjectAccessReview" {
+            check_local(&object["spec"], &target.namespace)?;
+        }
         object["status"] = match resource.kind.as_str() {
             "SelfSubjectAccessReview" => self.may(&call.user, &object["spec"]),
             "SubjectAccessReview" | "LocalSubjectAccessReview" => self.may(&user_of(&object["spec"]), &object["spec"]),
@@ -133,6 +136,14 @@ fn own_fields(call: &Call, resource: &Resource, object: &mut Value) {
     let writer = Writer { manager: &manager, api_version: &version, subresource: "", time: &time };
     metadata::of(object);
     fields::update(resource.schema(), Some(&zero), object, &writer);
+}
+
+/// Whoever may ask about one namespace is told nothing about another, nor about what is in none.
+fn check_local(spec: &Value, namespace: &str) -> Result<(), Status> {
+    if spec["resourceAttributes"]["namespace"] == namespace && !spec["nonResourceAttributes"].is_object() {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("spec.resourceAttributes.namespace must match namespace: {namespace}")))
 }
 
 fn user_of(spec: &Value) -> User {

@@ -263,6 +263,11 @@ impl FieldSelector {
         self.0.is_empty()
     }
 
+    /// The one value a field must have.
+    pub fn exactly(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|term| term.equal && term.field == field).map(|term| term.value.as_str())
+    }
+
     /// Whether an object meets all terms. `value` is called only when a field inside the object is asked for.
     fn matches(&self, object: &Object, value: impl Fn() -> Value) -> bool {
         let mut parsed: Option<Value> = None;

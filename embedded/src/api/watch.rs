@@ -25,6 +25,8 @@ use crate::store::{Change, Event, Object, Watch};
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a watch lasts where the client does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+/// However long a client asks for: a time far enough away cannot be computed with.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A watch under way: what it yields next.
 struct Stream {
@@ -54,6 +56,7 @@ impl Api {
         let wanted = query.integer("resourceVersion").map_err(|_| invalid_version(query.text("resourceVersion")))?;
         let initial = initial_events(call)?;
         let timeout = query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let timeout = timeout.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds).min(LONGEST_TIMEOUT));
         let now = Instant::now();
         let mut stream = Stream {
             api: self.clone(),
@@ -66,7 +69,7 @@ impl Api {
             ready: VecDeque::new(),
             bookmarks: query.flag("allowWatchBookmarks"),
             next_bookmark: now + BOOKMARK_INTERVAL,
-            deadline: now + timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
+            deadline: now + timeout,
         };
         match (initial, wanted) {
             (Some(true), _) => {

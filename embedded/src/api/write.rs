@@ -14,7 +14,7 @@ use super::{Api, crd, kinds, view};
 use crate::fields::{self, Writer};
 use crate::resource::Resource;
 use crate::status::Status;
-use crate::store::{Key, Object, Write, WriteError};
+use crate::store::{Key, Object, Write, WriteError, is_deeper_than};
 
 /// How often a write is tried again on a state that changed meanwhile.
 const ATTEMPTS: usize = 32;
@@ -65,6 +65,7 @@ impl Api {
         ownership: &Ownership,
     ) -> Result<Value, Status> {
         let resource = &target.resource;
+        refuse_depth(&object)?;
         if !metadata::text(&object, "resourceVersion").is_empty() {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
@@ -149,6 +150,7 @@ impl Api {
         if target.subresource.is_empty() && kinds::may_create_by_put(resource) && self.store().get(&self.key(target)).is_none() {
             let mut new = sent.clone();
             metadata::of(&mut new).remove("resourceVersion");
+            self.demand_create(call, target)?;
             let object = self.create_object(call, target, new, &Ownership::of(call, target)).await?;
             return Ok(respond::value(201, form.syntax, &shaped(call, target, form, object)));
         }
@@ -211,6 +213,7 @@ impl Api {
     pub(super) fn next_state(&self, target: &Target, old: &Value, proposed: Value, ownership: &Ownership) -> Result<Value, Status> {
         let resource = &target.resource;
         let mut new = proposed;
+        refuse_depth(&new)?;
         check_place(&new, target.name(), &target.namespace)?;
         let sent = new["metadata"].clone();
         self.complete(resource, &mut new);
@@ -288,6 +291,19 @@ impl Api {
     }
 }
 
+/// Levels of lists and objects an object may have. Who owns its fields is written down in as many and a few more; all of it must stay
+/// below the 128 levels that readers of JSON take.
+const DEEPEST: usize = 100;
+
+fn refuse_depth(object: &Value) -> Result<(), Status> {
+    if !is_deeper_than(object, DEEPEST) {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the object is nested deeper than {DEEPEST} levels, which not every client could read back; make it flatter"
+    )))
+}
+
 /// Where an object is stored.
 pub(super) fn key_of(resource: &Resource, object: &Value) -> Key {
     let namespace = if resource.namespaced { metadata::text(object, "namespace") } else { "" };
@@ -302,6 +318,7 @@ pub(super) fn write_error(resource: &Resource, object: &Value, error: &WriteErro
         WriteError::Exists => Status::already_exists(group, plural, name),
         WriteError::Missing => Status::not_found(group, plural, name),
         WriteError::Conflict => Status::modified(group, plural, name),
+        WriteError::Refused(why) => Status::bad_request(why.as_str()),
         WriteError::Damaged(_) => Status::internal(error),
         WriteError::Closed => Status::new(503, "ServiceUnavailable", error.to_string()),
     }

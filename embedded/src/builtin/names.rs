@@ -84,7 +84,13 @@ pub(super) fn path_segment(name: &str) -> Vec<String> {
     if name == "." || name == ".." {
         return vec![format!("may not be '{name}'")];
     }
-    ["/", "%"].iter().filter(|part| name.contains(**part)).map(|part| format!("may not contain '{part}'")).collect()
+    let mut faults: Vec<String> =
+        ["/", "%"].iter().filter(|part| name.contains(**part)).map(|part| format!("may not contain '{part}'")).collect();
+    // Kubernetes lets them through. Here they would reach terminals and logs, and NUL separates the parts of a key in the data file.
+    if name.chars().any(char::is_control) {
+        faults.push("may not contain control characters".to_owned());
+    }
+    faults
 }
 
 /// Keys of labels and annotations, finalizers: a name, with a domain and a slash before it or not.
@@ -201,7 +207,7 @@ mod tests {
             (subdomain, &["", "A", "a_b", "-a", "a..b"]),
             (label, &["", "A", "a.b"]),
             (label_of_1035, &["1a", "a.b"]),
-            (path_segment, &[".", "..", "a/b", "a%b"]),
+            (path_segment, &[".", "..", "a/b", "a%b", "a\0b", "a\nb"]),
             (qualified, &["", "/a", "A/b", "a/b/c", "a/", "-a"]),
             (label_value, &["-", "a b"]),
             (config_key, &["", "a/b", ".", "..", "..a"]),

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 pub use counters::Counters;
 pub use error::OpenError;
+pub(crate) use object::is_deeper_than;
 pub use object::{Change, Event, Key, Labels, Listing, Object, Write, WriteError};
 pub use watch::{Lagged, TooOld, Watch};
 
@@ -90,6 +91,7 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; then nothing has changed. A caller that stops waiting does not stop the write.
     pub async fn write(&self, write: Write) -> Result<Arc<Object>, WriteError> {
+        write.check()?;
         let request = match write {
             Write::Create { key, value } => Request::Create { key, draft: Draft::new(&value) },
             Write::Update { key, expected, value } => Request::Update { key, expected, draft: Draft::new(&value) },

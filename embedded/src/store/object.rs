@@ -54,10 +54,33 @@ pub struct Object {
 impl Object {
     /// The object as a tree; parsed at every call.
     ///
-    /// The JSON was written by this module and its checksum was verified when it was read, so parsing succeeds; `Null` otherwise.
+    /// The store refuses what could not be parsed again, so parsing succeeds. An object of a file that was written before it did comes as
+    /// its [`outline`](Self::outline), with an error in the log: it can be found and deleted.
     pub fn value(&self) -> Value {
         // `parse` rather than `from_slice`: the former is compiled inside serde_json, which builds optimised.
-        std::str::from_utf8(&self.json).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+        let parsed = std::str::from_utf8(&self.json).map_err(|cause| cause.to_string());
+        match parsed.and_then(|text| text.parse().map_err(|cause: serde_json::Error| cause.to_string())) {
+            Ok(value) => value,
+            Err(cause) => {
+                tracing::error!(object = %self.key, cause, "cannot read a stored object, so only its name and labels are shown; delete it and make it anew");
+                self.outline()
+            }
+        }
+    }
+
+    /// What is known of the object without reading its JSON.
+    fn outline(&self) -> Value {
+        let labels: Map<String, Value> = self.labels.iter().map(|(key, value)| (key.to_string(), Value::from(&**value))).collect();
+        let mut metadata = Map::new();
+        metadata.insert("name".into(), self.key.name.as_str().into());
+        if !self.key.namespace.is_empty() {
+            metadata.insert("namespace".into(), self.key.namespace.as_str().into());
+        }
+        if !labels.is_empty() {
+            metadata.insert("labels".into(), labels.into());
+        }
+        metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        Value::Object(Map::from_iter([("metadata".to_owned(), Value::Object(metadata))]))
     }
 
     /// The value of a label.
@@ -183,12 +206,49 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// Refuses what could be written but not be read again.
+    pub(super) fn check(&self) -> Result<(), WriteError> {
+        let (key, value) = match self {
+            Self::Create { key, value } | Self::Update { key, value, .. } => (key, Some(value)),
+            Self::Delete { key, .. } => (key, None),
+        };
+        for (what, part) in [("kind", &key.storage), ("namespace", &key.namespace), ("name", &key.name)] {
+            if part.contains('\0') {
+                let text = format!("the {what} {part:?} contains the character NUL, which cannot be stored; use another {what}");
+                return Err(WriteError::Refused(text));
+            }
+        }
+        if value.is_some_and(|value| is_deeper_than(value, DEEPEST)) {
+            let text = format!("{key} is nested deeper than {DEEPEST} levels and could not be read again; make it flatter");
+            return Err(WriteError::Refused(text));
+        }
+        Ok(())
+    }
+}
+
+/// Levels of lists and objects that can be stored: fewer than the 128 that parsers of JSON take, so that lists and watches, which wrap
+/// objects, can be read as well.
+const DEEPEST: usize = 120;
+
+/// Whether lists and objects stand in each other in more than so many levels. Itself goes no deeper than that.
+pub(crate) fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1)),
+        Value::Object(members) => levels == 0 || members.values().any(|member| is_deeper_than(member, levels - 1)),
+        _ => false,
+    }
+}
+
 /// Why a write did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// A creation found the key taken.
     #[error("the object already exists")]
     Exists,
+    /// The store cannot hold this key or object: the text says why.
+    #[error("{0}")]
+    Refused(String),
     /// An update or deletion found nothing under the key.
     #[error("the object does not exist")]
     Missing,

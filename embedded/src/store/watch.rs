@@ -106,13 +106,20 @@ impl Watch {
     }
 
     /// The next event if it is there already. `None` says nothing of whether the watch has ended.
-    pub fn try_next(&mut self) -> Option<Event> {
-        if self.taken.is_empty() && !self.ended {
-            self.look();
+    ///
+    /// # Errors
+    /// [`Lagged`] where events were lost, as with [`Watch::next`].
+    pub fn try_next(&mut self) -> Result<Option<Event>, Lagged> {
+        if self.taken.is_empty()
+            && !self.ended
+            && let Look::Lagged(lagged) = self.look()
+        {
+            self.ended = true;
+            return Err(lagged);
         }
-        let event = self.taken.pop_front()?;
+        let Some(event) = self.taken.pop_front() else { return Ok(None) };
         self.returned = event.revision;
-        Some(event)
+        Ok(Some(event))
     }
 
     fn look(&mut self) -> Look {

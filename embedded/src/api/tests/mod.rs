@@ -6,6 +6,7 @@ mod clients;
 mod definitions;
 mod deleting;
 mod discovering;
+mod guarding;
 mod logging;
 mod reading;
 mod watching;

@@ -234,3 +234,32 @@ async fn a_file_half_made_by_a_start_that_was_killed_is_made_again() {
     let store = Store::open(folder.path()).unwrap();
     create(&store, &key("default", "a"), "").await.unwrap();
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_not_written() {
+    let folder = Folder::new();
+    let store = Store::open(folder.path()).unwrap();
+    for key in [Key::new("config\0maps", "default", "a"), key("def\0ault", "a"), key("default", "a\0b")] {
+        let refused = create(&store, &key, "x").await.unwrap_err();
+        assert!(refused.to_string().contains("contains the character NUL"), "{refused}");
+    }
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"x": inner}));
+    let deep = Write::Create { key: key("default", "deep"), value: nested(121) };
+    let refused = store.write(deep).await.unwrap_err();
+    assert!(refused.to_string().contains("nested deeper than 120 levels"), "{refused}");
+    store.write(Write::Create { key: key("default", "fair"), value: nested(120) }).await.unwrap();
+    store.close();
+    drop(store);
+    let again = Store::open(folder.path()).unwrap();
+    assert!(again.get(&key("default", "fair")).unwrap().value()["x"].is_object());
+}
+
+#[test]
+fn an_object_that_cannot_be_parsed_keeps_its_identity() {
+    let levels = 200;
+    let json = format!("{{\"a\":{}{},\"metadata\":{{\"resourceVersion\":\"7\"}}}}", "[".repeat(levels), "]".repeat(levels));
+    let labels = [("app".into(), "x".into())].into();
+    let object = Object { key: key("default", "a"), revision: 7, json: json.into(), labels, stamp: 0 };
+    let metadata = json!({"name": "a", "namespace": "default", "labels": {"app": "x"}, "resourceVersion": "7"});
+    assert_eq!(object.value(), json!({"metadata": metadata}));
+}

@@ -29,7 +29,7 @@ async fn a_watch_tells_changes_in_order_with_the_state_before() {
     assert_eq!(told(&event), (Change::Deleted, "a", three.revision));
     assert_eq!(event.object, three);
     assert_eq!(event.previous, Some(two));
-    assert!(watch.try_next().is_none());
+    assert!(watch.try_next().unwrap().is_none());
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_watch_sees_its_own_kind_and_namespace_only() {
     create(&store, &key("two", "b"), "").await.unwrap();
     create(&store, &key("one", "a"), "").await.unwrap();
     assert_eq!(next(&mut one).await.object.key, key("one", "a"));
-    assert!(one.try_next().is_none());
+    assert!(one.try_next().unwrap().is_none());
     assert_eq!(next(&mut all).await.object.key, key("two", "b"));
     assert_eq!(next(&mut all).await.object.key, key("one", "a"));
 }
@@ -149,7 +149,7 @@ async fn events_of_one_kind_crowded_out_by_another_do_not_make_its_quiet_watch_f
     for i in 0..50 {
         create(&store, &Key::new("events", "default", i.to_string()), "").await.unwrap();
     }
-    assert!(watch.try_next().is_none());
+    assert!(watch.try_next().unwrap().is_none());
     create(&store, &key("default", "news"), "").await.unwrap();
     assert_eq!(next(&mut watch).await.object.key.name, "news");
 }
@@ -181,4 +181,20 @@ async fn progress_follows_other_kinds_but_never_passes_an_event_not_yet_taken() 
     assert_eq!(next(&mut watch).await.revision, two.revision);
     let later = create(&store, &Key::new("secrets", "default", "t"), "").await.unwrap();
     assert_eq!(watch.revision(), later.revision);
+}
+
+#[tokio::test]
+async fn who_takes_only_what_is_there_learns_of_lost_events_too() {
+    let store = Store::in_memory_with(Limits { events: 100, bytes: 1 << 20 });
+    let mut watch = store.watch("configmaps", None, store.revision()).unwrap();
+    for i in 0..90 {
+        create(&store, &key("default", &i.to_string()), "").await.unwrap();
+    }
+    assert!(watch.try_next().unwrap().is_some());
+    for i in 90..300 {
+        create(&store, &key("default", &i.to_string()), "").await.unwrap();
+    }
+    let lost = (0..90).find_map(|_| watch.try_next().err());
+    assert!(lost.is_some(), "a gap after the events taken before must not look like the end");
+    assert!(watch.try_next().unwrap().is_none());
 }
