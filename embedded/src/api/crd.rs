@@ -12,7 +12,7 @@ use crate::store::{Key, Object, Write, WriteError};
 /// Where definitions are stored.
 pub(super) const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
 /// Holds a definition until its objects are gone.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// Who writes the status of definitions.
 const MANAGER: &str = "kube-apiserver";
 const AGE_DESCRIPTION: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
@@ -75,16 +75,16 @@ pub(super) fn hold_until_cleaned(definition: &mut Value) {
     definition["status"]["conditions"] = json!(conditions);
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn words(value: &Value) -> Vec<String> {
+pub(super) fn words(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
 }
 
 /// Where the objects of a definition are stored.
-fn stored_at(definition: &Value) -> String {
+pub(super) fn stored_at(definition: &Value) -> String {
     let spec = &definition["spec"];
     format!("{}/{}", text(spec, "group"), text(&spec["names"], "plural"))
 }
@@ -231,20 +231,41 @@ fn judged(definition: &Value, others: &[Value]) -> Value {
     new
 }
 
-fn is_established(definition: &Value) -> bool {
+fn holds(definition: &Value, kind: &str) -> bool {
     let conditions = definition["status"]["conditions"].as_array();
-    conditions.is_some_and(|all| all.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True"))
+    conditions.is_some_and(|all| all.iter().any(|condition| condition["type"] == kind && condition["status"] == "True"))
+}
+
+fn is_established(definition: &Value) -> bool {
+    holds(definition, "Established")
+}
+
+fn awaits_names(definition: &Value) -> bool {
+    !holds(definition, "NamesAccepted") && !metadata::is_deleting(definition)
 }
 
 impl Api {
-    /// Serves the kinds of all definitions in the store and goes on with those that were being deleted.
+    /// Serves the kinds of all established definitions in the store and goes on with those that were being deleted.
     pub(super) fn load_definitions(&self) {
+        let mut losers = false;
         for object in self.store().list(STORAGE, None, None, None).objects {
             let definition = object.value();
-            self.serve(&definition);
+            if is_established(&definition) {
+                self.serve(&definition);
+            }
+            losers |= awaits_names(&definition);
             if metadata::is_deleting(&definition) {
                 self.definition_going(&definition);
             }
+        }
+        // The server may have stopped between a write and the judgement.
+        if let (true, Ok(runtime)) = (losers, tokio::runtime::Handle::try_current()) {
+            let api = self.clone();
+            runtime.spawn(async move {
+                if let Err(error) = api.judge_losers().await {
+                    tracing::error!(%error, "cannot judge the names of definitions; change one of them or restart to try again");
+                }
+            });
         }
     }
 
@@ -253,8 +274,25 @@ impl Api {
         if old.is_some_and(|old| old["spec"] == definition["spec"] && is_established(definition)) {
             return Ok(());
         }
-        let name = metadata::text(definition, "name").to_owned();
-        let key = Key::new(STORAGE, "", name.as_str());
+        self.judge(metadata::text(definition, "name")).await?;
+        // It may have let go of names that another waits for.
+        if old.is_some() { self.judge_losers().await } else { Ok(()) }
+    }
+
+    /// Judges again the definitions that did not get their names.
+    pub(super) async fn judge_losers(&self) -> Result<(), Status> {
+        for object in self.store().list(STORAGE, None, None, None).objects {
+            if awaits_names(&object.value()) {
+                self.judge(&object.key.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, name: &str) -> Result<(), Status> {
+        // One at a time: two that look at the same moment would both get the name.
+        let _turn = self.0.judging.lock().await;
+        let key = Key::new(STORAGE, "", name);
         loop {
             let Some(present) = self.store().get(&key) else { return Ok(()) };
             let definition = present.value();
@@ -293,75 +331,17 @@ impl Api {
         self.registry().replace(group, plural, &origin, resources(definition));
     }
 
-    /// A definition is gone: so is its kind.
-    pub(super) fn after_delete(&self, resource: &Resource, object: &Object) {
-        if is_definition(resource) {
-            let definition = object.value();
-            let spec = &definition["spec"];
-            self.registry().replace(text(spec, "group"), text(&spec["names"], "plural"), "", Vec::new());
-            self.set_ending(&stored_at(&definition), false);
+    /// A definition is gone: so is its kind, and its names are free.
+    pub(super) async fn after_delete(&self, resource: &Resource, object: &Object) {
+        if !is_definition(resource) {
+            return;
         }
-    }
-
-    /// A definition is to be deleted: its objects go first, in the background.
-    pub(super) fn definition_going(&self, definition: &Value) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        self.set_ending(&stored_at(definition), true);
-        let (api, name) = (self.clone(), metadata::text(definition, "name").to_owned());
-        runtime.spawn(async move {
-            if let Err(error) = api.clean_up(&name).await {
-                tracing::error!(definition = name, %error, "cannot delete the objects of a definition; delete it again or restart to try again");
-            }
-        });
-    }
-
-    /// Deletes all objects of a definition, waits until they are gone and lets the definition go.
-    async fn clean_up(&self, name: &str) -> Result<(), Status> {
-        let key = Key::new(STORAGE, "", name);
-        let Some(definition) = self.store().get(&key).map(|object| object.value()) else { return Ok(()) };
+        let definition = object.value();
         let spec = &definition["spec"];
-        let storage = stored_at(&definition);
-        let kinds = self.kinds();
-        if let Some(resource) = kinds.by_kind(text(spec, "group"), text(&spec["names"], "kind")).filter(|resource| resource.custom) {
-            loop {
-                let listing = self.store().list(&storage, None, None, None);
-                if listing.objects.is_empty() {
-                    break;
-                }
-                let mut watch = self.store().watch(&storage, None, listing.revision).map_err(Status::internal)?;
-                self.delete_all(resource, &listing.objects).await?;
-                if self.store().list(&storage, None, None, Some(1)).objects.is_empty() {
-                    break;
-                }
-                // Somebody's finalizer holds the rest: look again whenever one of them changes.
-                if watch.next().await.is_none() {
-                    return Ok(());
-                }
-            }
-        }
-        self.release(&key).await
-    }
-
-    /// Takes the finalizer away; without any other the definition is gone.
-    async fn release(&self, key: &Key) -> Result<(), Status> {
-        let kinds = self.kinds();
-        let Some(resource) = kinds.get("apiextensions.k8s.io", "v1", "customresourcedefinitions") else { return Ok(()) };
-        loop {
-            let Some(present) = self.store().get(key) else { return Ok(()) };
-            let mut definition = present.value();
-            let mut finalizers = words(&definition["metadata"]["finalizers"]);
-            finalizers.retain(|name| name != CLEANUP);
-            let result = if finalizers.is_empty() {
-                self.remove(resource, &present).await
-            } else {
-                definition["metadata"]["finalizers"] = json!(finalizers);
-                self.store().write(Write::Update { key: key.clone(), expected: present.revision, value: definition }).await.map(drop)
-            };
-            match result {
-                Ok(()) | Err(WriteError::Missing) => return Ok(()),
-                Err(WriteError::Conflict) => {}
-                Err(error) => return Err(Status::internal(error)),
-            }
+        self.registry().replace(text(spec, "group"), text(&spec["names"], "plural"), "", Vec::new());
+        self.set_ending(&stored_at(&definition), false);
+        if let Err(error) = self.judge_losers().await {
+            tracing::error!(%error, "cannot give the names of a deleted definition to another; change that one or restart to try again");
         }
     }
 }

@@ -195,6 +195,9 @@ impl Api {
             let result = if kinds::is_finished(resource, &new) {
                 self.remove(resource, &present).await.map(|()| Outcome::Gone(new))
             } else if new == old {
+                if crd::is_definition(resource) {
+                    self.definition_going(&old);
+                }
                 return Ok(Outcome::Going(old));
             } else {
                 self.mark(resource, &present, new).await

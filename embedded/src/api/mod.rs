@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `request`, `negotiation`, `respond` | a request taken apart, the form of the answer, the answer |
 //! | `routing`, `registry` | from a path to a kind |
-//! | [`authorize`], `access` | may this user do this |
+//! | [`authorize`], `access`, `escalation` | may this user do this |
 //! | `read`, `watch`, `selectors`, `table`, `jsonpath`, `view` | GET |
 //! | `write`, `patch`, `delete`, `scale`, `admission`, `metadata` | everything that changes objects |
 //! | `kinds`, `services` | what single built-in kinds do differently |
-//! | `crd` | CustomResourceDefinitions |
+//! | `crd`, `cleanup` | CustomResourceDefinitions, and how they go |
 //! | `discovery`, `openapi` | what is served |
 //! | `review`, `logs` | questions, and the logs of pods |
 //! | `protobuf`, `yaml` | bodies in protobuf and YAML, which some clients send |
@@ -18,11 +18,13 @@ mod access;
 mod admission;
 pub mod authorize;
 mod bootstrap;
+mod cleanup;
 mod client;
 mod counters;
 mod crd;
 mod delete;
 mod discovery;
+mod escalation;
 mod jsonpath;
 mod kinds;
 mod logs;
@@ -100,6 +102,9 @@ struct Inner {
     tokens: RwLock<Option<Arc<dyn Tokens>>>,
     node: RwLock<Option<Arc<dyn Node>>>,
     requests: counters::Requests,
+    /// Held while the names of a definition are compared with those of others.
+    judging: tokio::sync::Mutex<()>,
+    cleanups: cleanup::Cleanups,
 }
 
 /// What is behind a lock that only ever guards one assignment.
@@ -120,6 +125,8 @@ impl Api {
             tokens: RwLock::default(),
             node: RwLock::default(),
             requests: counters::Requests::default(),
+            judging: tokio::sync::Mutex::default(),
+            cleanups: cleanup::Cleanups::default(),
         }));
         api.load_definitions();
         api

@@ -83,6 +83,7 @@ impl Api {
         let generated = metadata::generate_name(&mut object);
         metadata::begin(resource, &target.namespace, &mut object);
         self.complete(resource, &mut object);
+        self.refuse_escalation(&call.user, resource, None, &object)?;
         self.admit_new(target, &mut object)?;
         kinds::take_server_parts(resource, &mut object);
         let empty = crate::builtin::zero_object(resource);
@@ -182,6 +183,7 @@ impl Api {
                 return Err(Status::modified(group, plural, name));
             }
             let new = self.next_state(target, &old, proposed, ownership)?;
+            self.refuse_escalation(&call.user, resource, Some(&old), &new)?;
             if call.dry_run() {
                 return Ok(Written { object: new, created: false });
             }
@@ -278,7 +280,7 @@ impl Api {
     /// Deletes for good.
     pub(super) async fn remove(&self, resource: &Resource, present: &Arc<Object>) -> Result<(), WriteError> {
         self.store().write(Write::Delete { key: present.key.clone(), expected: present.revision }).await?;
-        self.after_delete(resource, present);
+        self.after_delete(resource, present).await;
         Ok(())
     }
 

@@ -135,6 +135,11 @@ impl Store {
         self.0.tally.read(state.revision, state.census())
     }
 
+    /// Whether the store has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.memory.read().closed
+    }
+
     /// Ends all watches, finishes the writes that wait and closes the file. Blocks for as long as that takes; later writes fail.
     pub fn close(&self) {
         self.0.writer.close();

@@ -90,3 +90,58 @@ async fn all_versions_of_a_kind_show_the_same_objects() {
     assert_eq!(server.get("/apis/light.example.org").await.ok()["preferredVersion"]["version"], "v2");
     assert_eq!(server.get("/apis/light.example.org/v2/lamps").await.ok()["items"][0]["apiVersion"], "light.example.org/v2");
 }
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+fn rival_of_lamps() -> Value {
+    let mut rival = lamps();
+    rival["metadata"]["name"] = json!("lights.light.example.org");
+    rival["spec"]["names"] = json!({"plural": "lights", "kind": "Lamp"});
+    rival
+}
+
+#[tokio::test]
+async fn names_that_become_free_go_to_the_definition_that_waits_for_them() {
+    let server = Server::new().await;
+    server.define_lamps().await;
+    server.post(DEFINITIONS, rival_of_lamps()).await.ok();
+    let lights = "/apis/light.example.org/v1/namespaces/default/lights";
+    assert_eq!(server.get(lights).await.code, 404);
+    server.delete(DEFINITION, json!({})).await.ok();
+    until("the rival is served", async || server.get(lights).await.code == 200).await;
+    let rival = server.get(&format!("{DEFINITIONS}/lights.light.example.org")).await.ok();
+    assert_eq!(rival["status"]["acceptedNames"]["plural"], "lights");
+}
+
+#[tokio::test]
+async fn a_definition_without_its_names_is_not_served_after_a_restart_either() {
+    let server = Server::new().await;
+    server.define_lamps().await;
+    server.post(DEFINITIONS, rival_of_lamps()).await.ok();
+    let again = Server { api: Api::new(server.api.store().clone(), ApiOptions::default()) };
+    assert_eq!(again.get(LAMPS).await.code, 200);
+    assert_eq!(again.get("/apis/light.example.org/v1/namespaces/default/lights").await.code, 404);
+}
+
+#[test]
+fn a_definition_whose_deletion_got_stuck_is_deleted_by_asking_again() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(async {
+        let server = Server::new().await;
+        let mut held = lamp("held");
+        held["metadata"]["finalizers"] = json!(["example.org/hold"]);
+        server.define_lamps().await;
+        server.post(LAMPS, held).await.ok();
+        server.delete(DEFINITION, json!({})).await.ok();
+        server.api.store().clone()
+    });
+    // With the runtime its tasks end. Outside of one none begin: that is a clean-up that died.
+    drop(runtime);
+    let server = Server { api: Api::new(store, ApiOptions::default()) };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        server.merge(&format!("{LAMPS}/held"), json!({"metadata": {"finalizers": null}})).await.ok();
+        assert_eq!(server.get(DEFINITION).await.code, 200);
+        server.delete(DEFINITION, json!({})).await.ok();
+        until("the definition is gone", async || server.get(DEFINITION).await.code == 404).await;
+    });
+}

@@ -174,3 +174,45 @@ async fn a_watch_of_any_length_can_be_asked_for() {
         assert_eq!(answer.status(), 200, "{seconds}");
     }
 }
+
+#[tokio::test]
+async fn nobody_gives_rights_away_that_he_does_not_have() {
+    let all = ["create", "get", "update", "patch"];
+    let server = Server::with_rules(json!([
+        rule(&all, "rbac.authorization.k8s.io", &["roles", "clusterroles", "rolebindings", "clusterrolebindings"]),
+        rule(&["get"], "", &["pods"]),
+    ]))
+    .await;
+    let (roles, bindings) = (format!("{RBAC}/clusterroles"), format!("{RBAC}/namespaces/default/rolebindings"));
+    let role = |name: &str, rules: Value| json!({"metadata": {"name": name}, "rules": rules});
+    let binding = |name: &str, role: &str| {
+        json!({
+            "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}]
+        })
+    };
+    let (own, more) = (json!([rule(&["get"], "", &["pods"])]), json!([rule(&["get"], "", &["pods", "secrets"])]));
+    server.as_ann("POST", &roles, &[], role("own", own.clone())).await.ok();
+    let refused = server.as_ann("POST", &roles, &[], role("more", more.clone())).await.error();
+    let wanted = "clusterroles.rbac.authorization.k8s.io \"more\" is forbidden: user \"ann\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}";
+    assert_eq!(refused, (403, wanted.to_owned()));
+    let merge = [("content-type", "application/merge-patch+json")];
+    let own_path = format!("{roles}/own");
+    assert_eq!(server.as_ann("PATCH", &own_path, &merge, json!({"rules": more})).await.code, 403);
+    assert_eq!(server.as_ann("PUT", &format!("{roles}/put"), &[], role("put", more.clone())).await.code, 403);
+    let aggregated = json!({"metadata": {"name": "sum"}, "aggregationRule": {"clusterRoleSelectors": [{}]}, "rules": []});
+    assert_eq!(server.as_ann("POST", &roles, &[], aggregated).await.code, 403);
+    server.post(&roles, role("more", more.clone())).await.ok();
+    server.as_ann("PATCH", &format!("{roles}/more"), &merge, json!({"metadata": {"labels": {"a": "b"}}})).await.ok();
+    server.as_ann("POST", &bindings, &[], binding("own", "own")).await.ok();
+    assert_eq!(server.as_ann("POST", &bindings, &[], binding("more", "more")).await.code, 403);
+    assert_eq!(server.as_ann("POST", &bindings, &[], binding("none", "none")).await.code, 404);
+    assert_eq!(server.as_ann("POST", &format!("{RBAC}/clusterrolebindings"), &[], binding("all", "cluster-admin")).await.code, 404);
+    let explicit = json!([
+        rule(&all, "rbac.authorization.k8s.io", &["clusterroles", "rolebindings"]),
+        rule(&["escalate", "bind"], "rbac.authorization.k8s.io", &["clusterroles"]),
+    ]);
+    server.merge(&format!("{roles}/of-ann"), json!({"rules": explicit})).await.ok();
+    server.as_ann("PATCH", &own_path, &merge, json!({"rules": more})).await.ok();
+    server.as_ann("POST", &bindings, &[], binding("more", "more")).await.ok();
+}

@@ -109,6 +109,11 @@ fn subject_of(subject: &Value, binding: &Object) -> Option<Subject> {
     }
 }
 
+/// The rules of one role at this moment; of a cluster role where the namespace is empty. `None` if there is no such role.
+pub(super) fn role_rules(store: &Store, namespace: &str, name: &str) -> Option<Arc<Vec<Rule>>> {
+    Roles::read(store).rules(namespace, name)
+}
+
 /// All roles with their rules.
 struct Roles(BTreeMap<(String, String), Arc<Vec<Rule>>>);
 

@@ -1,5 +1,6 @@
 //! Role-based access control: roles, cluster roles, bindings and aggregation, as Kubernetes evaluates them.
 
+mod cover;
 mod defaults;
 mod index;
 mod rule;
@@ -17,6 +18,7 @@ use crate::api::authorize::{Attributes, Authorizer, Decision};
 use crate::store::Store;
 use crate::user::{MASTERS, User};
 use index::{Index, STORAGES};
+use rule::Rule;
 
 /// Answers from the roles and bindings in a store. What it computed of them is kept until one of them changes.
 pub struct Rbac {
@@ -71,6 +73,21 @@ impl Authorizer for Rbac {
             [one] => format!("RBAC: {one}"),
             many => format!("RBAC: [{}]", many.join(", ")),
         })
+    }
+
+    fn missing(&self, user: &User, namespace: &str, rules: &Value) -> Vec<String> {
+        if user.is_in(MASTERS) {
+            return Vec::new();
+        }
+        let index = self.index();
+        let held = index.grants(user).filter(|grant| grant.holds_in(namespace)).filter_map(|grant| grant.rules.as_ref().ok());
+        let held: Vec<&Rule> = held.flat_map(|rules| rules.iter()).collect();
+        cover::missing(&held, &rule::parse_list(rules))
+    }
+
+    fn role_rules(&self, namespace: &str, name: &str) -> Option<Value> {
+        let rules = index::role_rules(&self.store, namespace, name)?;
+        Some(rules.iter().map(Rule::to_value).collect())
     }
 
     fn rules(&self, user: &User, namespace: &str) -> Value {

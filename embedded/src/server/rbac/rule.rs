@@ -7,11 +7,16 @@ use crate::api::authorize::Attributes;
 /// One entry of a role's `rules`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rule {
-    verbs: Vec<String>,
-    groups: Vec<String>,
-    resources: Vec<String>,
-    names: Vec<String>,
-    paths: Vec<String>,
+    pub(super) verbs: Vec<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) names: Vec<String>,
+    pub(super) paths: Vec<String>,
+}
+
+/// All entries of a list of rules.
+pub(super) fn parse_list(rules: &Value) -> Vec<Rule> {
+    rules.as_array().into_iter().flatten().map(Rule::parse).collect()
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -34,7 +39,15 @@ impl Rule {
     }
 
     pub(super) fn parse_all(role: &Value) -> Vec<Self> {
-        role["rules"].as_array().into_iter().flatten().map(Self::parse).collect()
+        parse_list(&role["rules"])
+    }
+
+    /// As an entry of a role's `rules`.
+    pub(super) fn to_value(&self) -> Value {
+        json!({
+            "verbs": self.verbs, "apiGroups": self.groups, "resources": self.resources, "resourceNames": self.names,
+            "nonResourceURLs": self.paths
+        })
     }
 
     /// Whether the rule covers a request.
