@@ -73,11 +73,12 @@ pub async fn make(volume: &Volume, places: &Places<'_>, around: &Surroundings<'_
     Ok(folder)
 }
 
-/// A key that was removed takes its file along.
+/// A key that was removed takes its file along. Links, which only the pod can have made, go too, and are never followed.
 fn remove_others(folder: &Path, at: &Path, contents: &[Content]) -> io::Result<()> {
     for entry in fs::read_dir(at)? {
-        let path = entry?.path();
-        if path.is_dir() {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
             remove_others(folder, &path, contents)?;
         } else if !contents.iter().any(|content| folder.join(&content.path) == path) {
             fs::remove_file(&path)?;
@@ -198,11 +199,16 @@ fn mode(given: Option<i32>, otherwise: u32) -> u32 {
 
 /// Each file appears whole under its name, so that a program that reads while a pod restarts sees the old or the new one.
 fn write(folder: &Path, contents: &[Content]) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
+    }
+    real_folder(folder).map_err(|error| failed(folder, &error))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|error| failed(folder, &error))?;
     for content in contents {
         let path = inside(folder, &content.path)?;
-        if fs::read(&path).is_ok_and(|present| present == content.data) {
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        real_folders(folder, &path).map_err(|error| failed(&path, &error))?;
+        if is_file && fs::read(&path).is_ok_and(|present| present == content.data) {
             continue;
         }
         write_file(&path, content).map_err(|error| failed(&path, &error))?;
@@ -210,10 +216,28 @@ fn write(folder: &Path, contents: &[Content]) -> Result<(), String> {
     Ok(())
 }
 
-fn write_file(path: &Path, content: &Content) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+/// The folders between a volume's folder and a file in it.
+fn real_folders(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut at = folder.to_owned();
+    for part in path.parent().and_then(|parent| parent.strip_prefix(folder).ok()).into_iter().flat_map(Path::components) {
+        at.push(part);
+        real_folder(&at)?;
     }
+    Ok(())
+}
+
+/// Makes a folder unless it is there. A link in its place, planted by the pod, would lead out of the volume: it is removed.
+fn real_folder(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::create_dir(path)
+}
+
+fn write_file(path: &Path, content: &Content) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
@@ -226,4 +250,45 @@ fn write_file(path: &Path, content: &Content) -> io::Result<()> {
 
 fn failed(path: &Path, error: &io::Error) -> String {
     format!("cannot prepare {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::node::testing::Folder;
+
+    fn content(path: &str) -> Content {
+        Content { path: path.to_owned(), data: b"new".to_vec(), mode: 0o600 }
+    }
+
+    #[test]
+    fn links_in_a_volume_are_removed_and_never_followed() {
+        let root = Folder::new();
+        let (host, folder) = (root.path().join("host"), root.path().join("volumes/v"));
+        fs::create_dir_all(&host).unwrap();
+        fs::write(host.join("precious"), "old").unwrap();
+        write(&folder, &[content("a"), content("sub/precious")]).unwrap();
+        // The pod puts links where folders and files were.
+        fs::remove_dir_all(folder.join("sub")).unwrap();
+        symlink(&host, folder.join("sub")).unwrap();
+        symlink(&host, folder.join("more")).unwrap();
+        fs::remove_file(folder.join("a")).unwrap();
+        symlink(host.join("precious"), folder.join("a")).unwrap();
+        let contents = [content("a"), content("sub/precious")];
+        write(&folder, &contents).unwrap();
+        remove_others(&folder, &folder, &contents).unwrap();
+        assert_eq!(fs::read_to_string(host.join("precious")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(folder.join("sub/precious")).unwrap(), "new");
+        assert!(fs::symlink_metadata(folder.join("a")).unwrap().is_file());
+        assert!(fs::symlink_metadata(folder.join("more")).is_err());
+        // And one in place of the whole volume.
+        fs::remove_dir_all(&folder).unwrap();
+        symlink(&host, &folder).unwrap();
+        write(&folder, &[]).unwrap();
+        remove_others(&folder, &folder, &[]).unwrap();
+        assert_eq!(fs::read_to_string(host.join("precious")).unwrap(), "old");
+    }
 }
