@@ -1,10 +1,11 @@
 //! The agent: takes up pods, gives each a task, and ends them all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::WatchStreamExt;
@@ -21,7 +22,7 @@ use super::events::{EventWriter, QUEUE};
 use super::live::LiveCluster;
 use super::log_service::LogService;
 use super::options::NodeOptions;
-use super::pod::worker::Shared;
+use super::pod::worker::{AGENT_FAILED, Shared};
 use super::pod::{Note, Wanted, Worker, Written};
 use super::process::{Spawner, identity};
 use super::{claims, registration};
@@ -57,19 +58,24 @@ pub struct Agent {
     logs: Arc<LogService>,
 }
 
-struct Handle {
+pub(super) struct Handle {
     name: (String, String),
     updates: watch::Sender<Wanted>,
 }
 
+/// How the task of a pod ended, by the pod's uid: an error is a defect.
+pub(super) type Ended = (String, Result<(), String>);
+
 /// The pods of the node.
-struct Pods {
-    shared: Arc<Shared>,
-    client: Client,
-    addresses: Addresses,
-    handles: HashMap<String, Handle>,
-    workers: JoinSet<(String, Result<(), tokio::task::JoinError>)>,
-    shutdown: CancellationToken,
+pub(super) struct Pods {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Client,
+    pub(super) addresses: Addresses,
+    pub(super) handles: HashMap<String, Handle>,
+    /// Pods without an address, in the order in which they came.
+    pub(super) waiting: VecDeque<Arc<Pod>>,
+    pub(super) workers: JoinSet<Ended>,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl Agent {
@@ -108,6 +114,7 @@ impl Agent {
             client: self.client,
             addresses: Addresses::new(options.network),
             handles: HashMap::new(),
+            waiting: VecDeque::new(),
             workers: JoinSet::new(),
             shutdown: shutdown.clone(),
             shared,
@@ -161,14 +168,14 @@ impl Pods {
                     Some(Err(error)) => tracing::warn!(%error, "the watch of pods was interrupted; it is taken up again"),
                     None => break Ok(()),
                 },
-                Some(ended) = self.workers.join_next() => if let Err(error) = self.ended(ended) { break Err(error) },
+                Some(ended) = self.workers.join_next() => if let Err(error) = self.ended(ended).await { break Err(error) },
                 Some(ended) = tasks.join_next() => break ended.map_err(AgentError::from),
             }
         };
         self.shutdown.cancel();
         let mut outcome = outcome;
         while let Some(ended) = self.workers.join_next().await {
-            outcome = outcome.and(self.ended(ended));
+            outcome = outcome.and(self.ended(ended).await);
         }
         outcome
     }
@@ -178,6 +185,7 @@ impl Pods {
         let present: HashSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
         let missing: Vec<String> = self.handles.keys().filter(|uid| !present.contains(*uid)).cloned().collect();
         missing.iter().for_each(|uid| self.gone(uid));
+        self.waiting.retain(|pod| pod.uid().is_some_and(|uid| present.contains(&uid)));
         if first {
             self.remove_old_folders(present.clone()).await;
         }
@@ -217,7 +225,7 @@ impl Pods {
         if node.is_empty() {
             self.schedule(&pod).await;
         } else if node == self.shared.options.name {
-            self.take_up(pod, uid);
+            self.take_up(pod, uid).await;
         }
     }
 
@@ -267,39 +275,107 @@ impl Pods {
         }
     }
 
-    fn take_up(&mut self, pod: Arc<Pod>, uid: String) {
+    pub(super) async fn take_up(&mut self, pod: Arc<Pod>, uid: String) {
         let on_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
         let address = match address_of(&pod) {
             _ if on_host => Some(self.shared.options.address),
             Some(before) if self.addresses.take_again(before, &uid) => Some(before),
             _ => self.addresses.take(&uid),
         };
-        let Some(address) = address else {
-            let message = "the node has no free address for the pod; delete pods or enlarge the node's pod network".to_owned();
-            self.shared.cluster.note(&pod, Note { warning: true, reason: "FailedCreatePodSandBox", message, container: None, init: false });
-            return;
-        };
+        let Some(address) = address else { return self.wait(pod, &uid).await };
+        self.waiting.retain(|other| other.metadata.uid.as_deref() != Some(&uid));
         let (updates, wanted) = watch::channel(Wanted::Live(Arc::clone(&pod)));
         let name = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let worker = Worker::new(Arc::clone(&self.shared), pod, address, wanted, self.shutdown.clone());
+        let (shared, shutdown) = (Arc::clone(&self.shared), self.shutdown.clone());
         self.handles.insert(uid.clone(), Handle { name, updates });
-        self.workers.spawn(async move { (uid, worker.run().await) });
+        self.workers.spawn(async move {
+            // A defect that one pod brings to light is that pod's trouble, not the others'.
+            let life = AssertUnwindSafe(async move { Worker::new(shared, pod, address, wanted, shutdown).run().await });
+            let outcome = match life.catch_unwind().await {
+                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Err(panic) => Err(panic_text(&*panic)),
+            };
+            (uid, outcome)
+        });
+    }
+
+    /// A pod for which there is no address waits until one is given back.
+    async fn wait(&mut self, pod: Arc<Pod>, uid: &str) {
+        let known = self.waiting.iter().position(|other| other.metadata.uid.as_deref() == Some(uid));
+        if pod.metadata.deletion_timestamp.is_some() {
+            if let Err(error) = self.shared.cluster.remove(&pod).await {
+                tracing::warn!(%error, pod = %pod.name_any(), "a pod that never ran could not be removed");
+            }
+            self.waiting.retain(|other| other.metadata.uid.as_deref() != Some(uid));
+            return;
+        }
+        if let Some(known) = known.and_then(|index| self.waiting.get_mut(index)) {
+            *known = pod;
+            return;
+        }
+        let message = "the node has no free address for the pod; delete pods or enlarge the node's pod network".to_owned();
+        self.shared.cluster.note(&pod, Note { warning: true, reason: "FailedCreatePodSandBox", message, container: None, init: false });
+        self.waiting.push_back(pod);
     }
 
     fn gone(&mut self, uid: &str) {
+        self.waiting.retain(|pod| pod.metadata.uid.as_deref() != Some(uid));
         if let Some(handle) = self.handles.get(uid) {
             handle.updates.send_replace(Wanted::Gone);
         }
     }
 
-    fn ended(&mut self, ended: Result<(String, Result<(), tokio::task::JoinError>), tokio::task::JoinError>) -> Result<(), AgentError> {
+    pub(super) async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<(), AgentError> {
         let (uid, outcome) = ended?;
         if let Some(handle) = self.handles.remove(&uid) {
-            tracing::debug!(namespace = %handle.name.0, pod = %handle.name.1, "a pod has ended");
+            let (namespace, pod) = (&handle.name.0, &handle.name.1);
+            match outcome {
+                Ok(()) => tracing::debug!(namespace, pod, "a pod has ended"),
+                Err(error) => {
+                    tracing::error!(error, namespace, pod, "the task of a pod died, which is a defect; the pod fails");
+                    let last = handle.updates.borrow().clone();
+                    self.fail(&uid, &last).await;
+                }
+            }
         }
         self.addresses.release(&uid);
-        Ok(outcome?)
+        while !self.shutdown.is_cancelled()
+            && let Some(pod) = self.waiting.front().cloned()
+        {
+            let before = self.waiting.len();
+            let uid = pod.uid().unwrap_or_default();
+            self.take_up(pod, uid).await;
+            if self.waiting.len() == before {
+                break;
+            }
+        }
+        Ok(())
     }
+
+    /// After its task died: ends what is left of a pod and marks it as failed, so that whoever owns it makes another.
+    async fn fail(&self, uid: &str, last: &Wanted) {
+        let uids = vec![uid.to_owned()];
+        // Its processes carry its uid.
+        if let Err(error) = tokio::task::spawn_blocking(move || identity::kill_leftovers(&uids, &[])).await {
+            tracing::warn!(%error, uid, "the processes of a pod whose task died could not be ended");
+        }
+        let Wanted::Live(pod) = last else { return };
+        let written = if pod.metadata.deletion_timestamp.is_some() {
+            self.shared.cluster.remove(pod).await
+        } else {
+            let message = "the node agent failed on this pod, see its log; delete the pod";
+            self.shared.cluster.write_status(pod, json!({"phase": "Failed", "reason": AGENT_FAILED, "message": message})).await
+        };
+        if let Err(error) = written.map(|_: Written| ()) {
+            tracing::warn!(%error, pod = %pod.name_any(), "a pod whose task died could not be marked as failed");
+        }
+    }
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked without a word".to_owned())
 }
 
 fn decode(object: DynamicObject) -> Option<Arc<Pod>> {

@@ -45,7 +45,12 @@ fn validate_spec(spec: &Value, field: &str, errors: &mut Vec<FieldError>) {
             validate_container(container, &field, &volumes, errors);
         }
     }
-    super::not_negative_below(errors, spec, field, &["terminationGracePeriodSeconds", "activeDeadlineSeconds"]);
+    super::not_negative_below(errors, spec, field, &["terminationGracePeriodSeconds"]);
+    if let Some(value) = spec.get("activeDeadlineSeconds")
+        && value.as_i64().is_some_and(|seconds| !(1..=i64::from(i32::MAX)).contains(&seconds))
+    {
+        errors.push(FieldError::invalid(format!("{field}.activeDeadlineSeconds"), value, "must be between 1 and 2147483647, inclusive"));
+    }
 }
 
 fn validate_volumes(spec: &Value, field: &str, errors: &mut Vec<FieldError>) -> BTreeSet<String> {
@@ -165,6 +170,11 @@ fn validate_probe(probe: &Value, field: &str, errors: &mut Vec<FieldError>) {
     }
     let fields = ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
     super::not_negative_below(errors, probe, field, &fields);
+    if let Some(value) = probe.get("terminationGracePeriodSeconds")
+        && value.as_i64().is_some_and(|seconds| seconds <= 0)
+    {
+        errors.push(FieldError::invalid(format!("{field}.terminationGracePeriodSeconds"), value, "must be greater than 0"));
+    }
 }
 
 /// Once made, a pod changes in few places.

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
+use super::clock::later;
 use super::cluster::Written;
 use super::probes::hook;
 use super::state::{Ended, Role, State, retry_delay};
@@ -71,12 +72,12 @@ impl Worker {
         self.note(false, "Killing", format!("Container {name} {why}"), Some(index));
         self.states[index].ready = false;
         let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).map_or_else(|| self.grace(), Duration::from_secs);
-        self.stop(index, Instant::now() + grace);
+        self.stop(index, later(Instant::now(), grace));
     }
 
     /// Ends all containers that run, without waiting: the main ones first, side containers when these are through.
     pub(super) fn stop_running(&mut self, grace: Duration) {
-        self.stop_by(Instant::now() + grace);
+        self.stop_by(later(Instant::now(), grace));
     }
 
     fn stop_by(&mut self, deadline: Instant) {
@@ -124,7 +125,7 @@ impl Worker {
 
     /// Ends the pod. The reason may change on the way: returns the last.
     pub(super) async fn end(&mut self, mut ending: Ending) -> Result<Ending, JoinError> {
-        let mut deadline = Instant::now() + self.grace_for(ending);
+        let mut deadline = later(Instant::now(), self.grace_for(ending));
         loop {
             self.stop_by(deadline);
             if !self.states.iter().any(State::is_running) {
@@ -140,7 +141,7 @@ impl Worker {
                     None => {}
                 },
             }
-            deadline = deadline.min(Instant::now() + self.grace_for(ending));
+            deadline = deadline.min(later(Instant::now(), self.grace_for(ending)));
         }
         if ending == Ending::Deleted { self.remove_object().await } else { Ok(ending) }
     }
@@ -168,7 +169,7 @@ impl Worker {
                     Err(error) => {
                         tracing::warn!(%error, pod = %self.name(), "a pod that has ended could not be removed; it is tried again");
                         attempts += 1;
-                        Some(Instant::now() + retry_delay(attempts))
+                        Some(later(Instant::now(), retry_delay(attempts)))
                     }
                 };
             }

@@ -10,9 +10,11 @@
 //! | [`environment`], [`execution`], [`mounts`], [`volumes`] | what a container gets |
 //! | [`probes`], [`watching`] | probes and hooks |
 //! | [`backoff`] | when a container starts again (pure) |
+//! | [`clock`] | times from manifests (pure) |
 //! | [`cluster`] | what the task needs of the cluster |
 
 pub mod backoff;
+pub mod clock;
 pub mod cluster;
 pub mod ending;
 pub mod environment;

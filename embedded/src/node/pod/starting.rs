@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 use tokio::time::Instant;
 
+use super::clock::later;
 use super::environment::{Environment, Surroundings, resolve};
 use super::execution;
 use super::mounts::{Mounts, inside};
@@ -42,7 +43,7 @@ impl Worker {
                     self.note(true, "FailedMount", why.clone(), None);
                     self.last_mount_failure = Some(why);
                 }
-                self.prepare_again = Some(Instant::now() + retry_delay(self.prepare_attempts));
+                self.prepare_again = Some(later(Instant::now(), retry_delay(self.prepare_attempts)));
                 self.prepare_attempts = self.prepare_attempts.saturating_add(1);
                 false
             }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::clock::later;
 use crate::node::options::RestartDelays;
 use crate::node::process::Exit;
 
@@ -223,7 +224,7 @@ impl State {
             return None;
         }
         let delay = self.backoff.after(life);
-        self.not_before = Some(now + delay);
+        self.not_before = Some(later(now, delay));
         if !delay.is_zero() {
             self.last = Some(ended);
             let message = format!("back-off {} restarting failed container={} pod={pod}", short(delay), self.spec.name);
@@ -243,7 +244,7 @@ impl State {
     pub fn hold(&mut self, reason: &'static str, message: String, now: Instant) {
         let delay = retry_delay(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        self.not_before = Some(now + delay);
+        self.not_before = Some(later(now, delay));
         if let Current::Ended(ended) = &self.current {
             self.last = Some(ended.clone());
         }

@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::later;
 use super::cluster::{Cluster, Note, Written};
 use super::ending::Ending;
 use super::probes::{Kind, Target};
@@ -23,6 +24,11 @@ use crate::node::log_service::{LogService, PodLogs};
 use crate::node::options::NodeOptions;
 use crate::node::process::instance::Signaller;
 use crate::node::process::{Exit, Spawner};
+
+/// The reason of a pod that failed because it was active for too long.
+const DEADLINE: &str = "DeadlineExceeded";
+/// The reason of a pod that failed because its task died.
+pub const AGENT_FAILED: &str = "AgentFailed";
 
 /// What all pods of a node share.
 pub struct Shared {
@@ -102,7 +108,7 @@ impl Worker {
         let (findings, found) = mpsc::unbounded_channel();
         let known = pod.status.as_ref();
         let failed = known.filter(|status| status.phase.as_deref() == Some("Failed")).and_then(|status| {
-            let reason = if status.reason.as_deref()? == "DeadlineExceeded" { "DeadlineExceeded" } else { return None };
+            let reason = [DEADLINE, AGENT_FAILED].into_iter().find(|reason| status.reason.as_deref() == Some(reason))?;
             Some((reason, status.message.clone().unwrap_or_default()))
         });
         let facts = Facts {
@@ -192,8 +198,8 @@ impl Worker {
         let deadline = self.deadline(now);
         if self.facts.failed.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
-            self.note(true, "DeadlineExceeded", message.clone(), None);
-            self.facts.failed = Some(("DeadlineExceeded", message));
+            self.note(true, DEADLINE, message.clone(), None);
+            self.facts.failed = Some((DEADLINE, message));
         }
         if phase_of(&self.states, &self.facts).is_terminal() {
             // Side containers, and what a deadline cut short.
@@ -221,7 +227,7 @@ impl Worker {
         let allowed = self.spec()?.active_deadline_seconds.and_then(|seconds| u64::try_from(seconds).ok())?;
         let passed = Timestamp::now().duration_since(self.facts.start_time);
         let passed = Duration::try_from(passed).unwrap_or_default();
-        Some(now + Duration::from_secs(allowed).saturating_sub(passed))
+        Some(later(now, Duration::from_secs(allowed).saturating_sub(passed)))
     }
 
     /// A task ended. The agent ends when one died.
@@ -294,7 +300,7 @@ impl Worker {
             Ok(Written::Gone) => self.written = status,
             Err(error) => {
                 tracing::warn!(%error, pod = %self.name(), "the status of a pod could not be written; it is tried again");
-                self.write_again = Some(Instant::now() + retry_delay(self.failed_writes));
+                self.write_again = Some(later(Instant::now(), retry_delay(self.failed_writes)));
                 self.failed_writes = self.failed_writes.saturating_add(1);
             }
         }

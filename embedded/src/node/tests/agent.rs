@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api as Server, ApiOptions};
+use crate::node::options::PodNetwork;
 use crate::node::pod::tests::world::plain_launcher;
 use crate::node::testing::Folder;
 use crate::node::{Agent, Images, NodeOptions, Program};
@@ -39,9 +40,13 @@ impl World {
         Self::over(server, Arc::new(Folder::new()))
     }
     fn over(server: Server, folder: Arc<Folder>) -> Self {
+        Self::over_network(server, folder, PodNetwork::default())
+    }
+    fn over_network(server: Server, folder: Arc<Folder>, network: PodNetwork) -> Self {
         let client = server.client(User::admin());
         let program = Program { path: "/bin/sh".into(), arguments: vec!["-c".into()], ..Program::default() };
-        let agent = Agent::new(client.clone(), NodeOptions::new(folder.path(), Images::new().with("shell", program), plain_launcher()));
+        let options = NodeOptions::new(folder.path(), Images::new().with("shell", program), plain_launcher());
+        let agent = Agent::new(client.clone(), NodeOptions { network, ..options });
         server.set_node(agent.node());
         let shutdown = CancellationToken::new();
         let running = agent.run(shutdown.clone());
@@ -191,5 +196,30 @@ async fn a_claim_is_bound_and_a_selector_that_fits_no_node_is_explained() {
             .any(|c| c.reason.as_deref() == Some("Unschedulable") && c.message.as_ref().unwrap().contains("disk=ssd"))
     };
     world.until("p", "explained", explained).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_without_an_address_starts_when_another_gives_its_own_back() {
+    let (server, folder) = World::start().await.stop().await;
+    let world = World::over_network(server, folder, PodNetwork { first: std::net::Ipv4Addr::new(127, 9, 9, 9), count: 1 });
+    world.create("first", FOREVER, json!({})).await;
+    world.until_running("first").await;
+    world.create("second", FOREVER, json!({})).await;
+    let events: Api<Event> = Api::namespaced(world.client.clone(), "n");
+    let refused = async {
+        while !events
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .iter()
+            .any(|event| event.reason.as_deref() == Some("FailedCreatePodSandBox"))
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, refused).await.unwrap();
+    world.pods().delete("first", &DeleteParams::default()).await.unwrap();
+    world.until_running("second").await;
     world.stop().await;
 }

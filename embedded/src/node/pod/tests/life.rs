@@ -298,3 +298,14 @@ async fn hooks_run_after_the_start_and_before_the_end() {
     world.until_removed().await;
     assert_eq!(std::fs::read_to_string(outside.path().join("hook")).unwrap(), "hello\nbye\n");
 }
+
+#[tokio::test]
+async fn no_number_of_seconds_is_too_large() {
+    let mut spec = shell("Never", "while :; do sleep 0.05; done", json!({}));
+    spec["spec"]["activeDeadlineSeconds"] = json!(i64::MAX);
+    spec["spec"]["terminationGracePeriodSeconds"] = json!(i64::MAX);
+    let mut world = World::start(spec);
+    world.until_ready().await;
+    world.delete(i64::MAX);
+    world.until_removed().await;
+}
