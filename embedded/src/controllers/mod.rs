@@ -9,10 +9,12 @@
 //! | [`judgement`] | what to do with an object, given its owners and dependents (pure) |
 //! | [`collector`] | the garbage collector: does it |
 //! | [`namespaces`] | empties namespaces that are being deleted |
+//! | [`events`] | removes old Events |
 //! | [`defaults`] | the `default` service account and the `kube-root-ca.crt` config map |
 
 pub mod collector;
 pub mod defaults;
+pub mod events;
 pub mod graph;
 pub mod inventory;
 pub mod judgement;
@@ -35,6 +37,8 @@ pub struct Options {
     pub namespaces: bool,
     /// A service account `default` in every namespace.
     pub service_accounts: bool,
+    /// Removal of Events an hour after they were last seen.
+    pub events: bool,
     /// A config map `kube-root-ca.crt` in every namespace, holding these certificates (PEM).
     pub root_certificates: Option<String>,
 }
@@ -42,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     /// All but the config map, for which certificates are needed.
     fn default() -> Self {
-        Self { garbage_collector: true, namespaces: true, service_accounts: true, root_certificates: None }
+        Self { garbage_collector: true, namespaces: true, service_accounts: true, events: true, root_certificates: None }
     }
 }
 
@@ -66,6 +70,9 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         }
         let inventory = inventory::Inventory { client: client.clone(), changes: to_collector, removals, kinds: known_kinds };
         tasks.spawn(inventory.run(shutdown.clone()));
+    }
+    if options.events {
+        tasks.spawn(events::run(client.clone(), shutdown.clone()));
     }
     if options.service_accounts || options.root_certificates.is_some() {
         tasks.spawn(defaults::run(client, options.service_accounts, options.root_certificates, shutdown.clone()));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Error, ResourceExt};
@@ -20,6 +21,8 @@ use super::kinds::Kind;
 
 /// A namespace is looked at again when something in it goes, and otherwise after a delay that grows up to this.
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
+/// Objects deleted at the same time.
+const AT_ONCE: usize = 16;
 /// The finalizer in `spec.finalizers` that is this controller's.
 const OURS: &str = "kubernetes";
 
@@ -55,7 +58,7 @@ pub async fn run(
                     if namespace.metadata.deletion_timestamp.is_some() && ours && !draining.contains_key(&uid) {
                         let stop = shutdown.child_token();
                         draining.insert(uid.clone(), stop.clone());
-                        let drain = Drain { client: client.clone(), name: namespace.name_any(), kinds: kinds.clone(), removals: removals.subscribe() };
+                        let drain = Drain { client: client.clone(), name: namespace.name_any(), uid: uid.clone(), kinds: kinds.clone(), removals: removals.subscribe() };
                         tasks.spawn(async move {
                             tokio::select! {
                                 () = stop.cancelled() => {}
@@ -81,11 +84,13 @@ pub async fn run(
     while tasks.join_next().await.is_some() {}
 }
 
-struct Drain {
-    client: Client,
-    name: String,
-    kinds: watch::Receiver<Arc<Vec<Arc<Kind>>>>,
-    removals: broadcast::Receiver<String>,
+pub(super) struct Drain {
+    pub(super) client: Client,
+    pub(super) name: String,
+    /// Another namespace may get the name when this one is finalized by force.
+    pub(super) uid: String,
+    pub(super) kinds: watch::Receiver<Arc<Vec<Arc<Kind>>>>,
+    pub(super) removals: broadcast::Receiver<String>,
 }
 
 impl Drain {
@@ -122,9 +127,9 @@ impl Drain {
     }
 
     /// Deletes what there is; `true` when the namespace is through.
-    async fn round(&self) -> Result<bool, Error> {
+    pub(super) async fn round(&self) -> Result<bool, Error> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let Some(namespace) = namespaces.get_opt(&self.name).await? else { return Ok(true) };
+        let Some(namespace) = self.ours(&namespaces).await? else { return Ok(true) };
         let kinds = Arc::clone(&self.kinds.borrow());
         let mut remaining = Remaining::default();
         for kind in kinds.iter().filter(|kind| kind.namespaced && kind.can("list") && kind.can("delete")) {
@@ -140,19 +145,27 @@ impl Drain {
         Ok(true)
     }
 
-    async fn empty(&self, kind: &Kind, remaining: &mut Remaining) -> Result<(), Error> {
+    /// The namespace, as long as it is the one that is being deleted.
+    async fn ours(&self, api: &Api<Namespace>) -> Result<Option<Namespace>, Error> {
+        let found = api.get_opt(&self.name).await?;
+        Ok(found.filter(|found| found.uid().as_ref() == Some(&self.uid) && found.metadata.deletion_timestamp.is_some()))
+    }
+
+    pub(super) async fn empty(&self, kind: &Kind, remaining: &mut Remaining) -> Result<(), Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.name, &kind.resource());
         let present = api.list_metadata(&ListParams::default()).await?.items;
         if present.iter().any(|object| object.metadata.deletion_timestamp.is_none()) {
-            if kind.can("deletecollection") {
-                api.delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
-            } else {
-                for object in &present {
-                    match api.delete(&object.name_any(), &DeleteParams::background()).await {
-                        Err(Error::Api(status)) if status.code == 404 => {}
-                        other => drop(other?),
-                    }
-                }
+            // Asked for after the list: then what was listed was in this namespace and not in its successor.
+            if self.ours(&Api::all(self.client.clone())).await?.is_none() {
+                return Ok(());
+            }
+            let mut deletions: Vec<BoxFuture<'static, Result<(), Error>>> = Vec::new();
+            for object in present.iter().filter(|object| object.metadata.deletion_timestamp.is_none()) {
+                deletions.push(Box::pin(delete(api.clone(), object.name_any(), object.uid())));
+            }
+            let mut running = futures::stream::iter(deletions).buffer_unordered(AT_ONCE);
+            while let Some(result) = running.next().await {
+                result?;
             }
         }
         if present.is_empty() {
@@ -183,7 +196,7 @@ impl Drain {
     }
 
     async fn finalize(&self, api: &Api<Namespace>) -> Result<(), Error> {
-        let Some(mut namespace) = api.get_opt(&self.name).await? else { return Ok(()) };
+        let Some(mut namespace) = self.ours(api).await? else { return Ok(()) };
         if let Some(finalizers) = namespace.spec.as_mut().and_then(|spec| spec.finalizers.as_mut()) {
             finalizers.retain(|name| name != OURS);
         }
@@ -195,6 +208,16 @@ impl Drain {
             Err(Error::Api(status)) if status.code == 404 => Ok(()),
             other => other.map(drop),
         }
+    }
+}
+
+/// Deletes the very object that was listed. One that is gone, or whose name another one has, is seen by the next round.
+async fn delete(api: Api<DynamicObject>, name: String, uid: Option<String>) -> Result<(), Error> {
+    let preconditions = Preconditions { uid, resource_version: None };
+    let how = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match api.delete(&name, &how).await {
+        Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        other => other.map(drop),
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod owners;
 mod pure;
+mod sweeping;
 mod world;
