@@ -102,8 +102,9 @@ impl Operator {
             let context = customer::Context { client: client.clone(), caches: Arc::clone(&caches), gateway: where_to_dial, codes };
             let one = customer::run(Arc::new(context), customers, metrics.clone(), stop.clone());
             let grace = protocol::OFFLINE_AFTER;
-            let context = ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&link) as Arc<dyn SystemLink>, grace);
-            let two = ipoffice::run(Arc::new(context), Arc::clone(&systems), metrics.clone(), stop.clone());
+            let (context, orders) =
+                ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&link) as Arc<dyn SystemLink>, grace);
+            let two = ipoffice::run(Arc::new(context), orders, Arc::clone(&systems), metrics.clone(), stop.clone());
             let three = ipoffice::follow_sessions(Arc::clone(&caches), link, systems, stop.clone());
             let context = simulated_system::Context { client, caches, image };
             let four = simulated_system::run(Arc::new(context), simulated, metrics, stop.clone());
