@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions, made from the types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 use kube::CustomResourceExt as _;
 
@@ -20,7 +20,26 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 
 /// The same with the defaults inside lists, which readers fill in.
 pub(crate) fn declared() -> Vec<CustomResourceDefinition> {
-    vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()]
+    let mut all = vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()];
+    all.iter_mut().for_each(limit_name);
+    all
+}
+
+/// Names of children derive from the object's, and have limits of their own: of a Secret 253 characters, of a pod's label 63.
+fn limit_name(definition: &mut CustomResourceDefinition) {
+    let (longest, why) = match definition.spec.names.kind.as_str() {
+        "Customer" => (200, "the name of its Secret derives from it"),
+        "SimulatedSystem" => (63, "the names and labels of its pod derive from it"),
+        _ => return,
+    };
+    let rule = ValidationRule {
+        rule: format!("self.metadata.name.size() <= {longest}"),
+        message: Some(format!("metadata.name can have at most {longest} characters, because {why}; choose a shorter one")),
+        ..ValidationRule::default()
+    };
+    for schema in definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut()) {
+        schema.x_kubernetes_validations.get_or_insert_default().push(rule.clone());
+    }
 }
 
 /// A default inside a list makes `kubectl apply` see a change for ever: it compares lists as a whole. Readers fill such fields in themselves.

@@ -25,9 +25,11 @@ use crate::references::SecretKeyReference;
     doc = "A telephone system: one IP500 V2 unit, or a Server Edition network with its primary, secondary, expansions and adjuncts. The system dials out to Switchboard; what it reports of itself is in status.",
     printcolumn = r#"{"name":"Customer","type":"string","jsonPath":".spec.customer","description":"Customer the system belongs to"}"#,
     printcolumn = r#"{"name":"Colour","type":"string","jsonPath":".status.connection.colour","description":"Red: no connection. Amber: connected, but not authorized or not complete. Green: connected and well"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the system is green and its spec is carried out; why not is in the conditions"}"#,
     printcolumn = r#"{"name":"Connection","type":"string","jsonPath":".status.connection.message","description":"Connectivity message; where it ends in 'for last' the next column says how long"}"#,
     printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.connection.since","description":"How long the connection has been like that"}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","description":"Software version of the primary"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1,"description":"Why it is ready or not, in a word"}"#,
     printcolumn = r#"{"name":"System Name","type":"string","jsonPath":".status.systemName","priority":1,"description":"Name the system reports"}"#,
     printcolumn = r#"{"name":"Profile","type":"string","jsonPath":".spec.profile","priority":1,"description":"Kind of installation"}"#,
     printcolumn = r#"{"name":"System ID","type":"string","jsonPath":".status.systemId","priority":1,"description":"The id in host names and store paths"}"#,
@@ -72,13 +74,13 @@ pub struct IPOfficeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"))]
     pub time_zone: Option<String>,
-    /// Remote operations switches to set on the system. Where absent the system's own settings stay. What is set on the system is in status.
+    /// Remote operations switches to set on the system. Each one that is absent stays as it is on the system. What is set on the system is in status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_operations: Option<RemoteOperations>,
-    /// What parts of voicemail go into automatic backups. Where absent the system's own settings stay.
+    pub remote_operations: Option<RemoteOperationsSettings>,
+    /// What parts of voicemail go into automatic backups. Each one that is absent stays as it is on the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voicemail_backup: Option<VoicemailBackupOptions>,
-    /// Certificate switches to set on the system. Where absent the system's own settings stay.
+    /// Certificate switches to set on the system. Each one that is absent stays as it is on the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Certificates>,
     /// Tunnels through the system to servers beside it, for remote support.
@@ -117,6 +119,28 @@ pub struct ServiceUser {
     pub password_secret: SecretKeyReference,
 }
 
+// FLEET-9.
+/// Remote operations switches to set on a system. Off means refused, with the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteOperationsSettings {
+    /// Centralized Management: System Status, SysMonitor and Web Manager through COM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centralized_management: Option<bool>,
+    /// Centralized Diagnostics Log: log files are collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centralized_diagnostics_log: Option<bool>,
+    /// Remote Upgrade/Backup: backups, restores and upgrades; also starts the automatic backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_upgrade_backup: Option<bool>,
+    /// Remote Access: HTTPS, SSH and RDP through COM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_access: Option<bool>,
+    /// Co-located Servers: Remote Access reaches servers beside the system through tunnels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub co_located_servers: Option<bool>,
+}
+
 /// What parts of voicemail go into automatic backups.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,18 +148,18 @@ pub struct ServiceUser {
     .message("mailboxes are backed up only with selectiveMailboxes: true; set it, or remove the mailboxes"))]
 pub struct VoicemailBackupOptions {
     /// Configuration Backup: the configuration of the voicemail service.
-    #[serde(default)]
-    pub configuration: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<bool>,
     /// Custom Prompts Backup: the prompts in the custom prompts folder.
-    #[serde(default)]
-    pub custom_prompts: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_prompts: Option<bool>,
     /// Selective Mailboxes Backup: the messages of the mailboxes below.
-    #[serde(default)]
-    pub selective_mailboxes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selective_mailboxes: Option<bool>,
     /// Mailboxes of Selective Mailboxes Backup, by extension number.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "mailboxes_schema")]
-    pub mailboxes: Vec<String>,
+    pub mailboxes: Option<Vec<String>>,
 }
 
 /// Certificate switches.
@@ -145,14 +169,15 @@ pub struct VoicemailBackupOptions {
     .message("automaticPhoneProvisioning works only together with automaticCertificateManagement: true"))]
 pub struct Certificates {
     /// Automatic Certificate Management: COM provides the system's certificate and renews it.
-    #[serde(default)]
-    pub automatic_certificate_management: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic_certificate_management: Option<bool>,
     /// Automatic Phone Provisioning: phones follow when the system's certificate changes.
-    #[serde(default)]
-    pub automatic_phone_provisioning: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic_phone_provisioning: Option<bool>,
 }
 
-/// A tunnel through the system to a server beside it (REMOTE-6).
+// REMOTE-6.
+/// A tunnel through the system to a server beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tunnel {
@@ -208,7 +233,8 @@ pub struct IPOfficeStatus {
     /// The connection, in one colour and one message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
-    /// The one action that may work on the system now (FLEET-7). Granted by the controller of this kind alone.
+    // FLEET-7.
+    /// The one action that may work on the system now. Granted by the controller of this kind alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
     /// Name the system reports.
@@ -260,7 +286,8 @@ pub struct Enrolment {
     pub time: Time,
 }
 
-/// A connection in one colour and one message (FLEET-4, FLEET-5).
+// FLEET-4, FLEET-5.
+/// A connection in one colour and one message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {

@@ -153,6 +153,7 @@ fn rules(page: &mut String, schema: &JSONSchemaProps) {
     }
     line(page, format_args!("\n### Rules\n\n| at | refused unless | message |\n|---|---|---|"));
     for (at, rule, message) in all {
+        let at = if at.is_empty() { "the object" } else { at.as_str() };
         line(page, format_args!("| `{at}` | `{}` | {} |", rule.replace('|', "\\|"), cell(&message)));
     }
 }

@@ -41,7 +41,7 @@ fn the_demo_shows_what_is_well_and_what_is_not_and_says_what_to_do() {
     let systems = kubectl.ok(&["get", "ipoffices", "-A"]);
     assert_eq!(
         systems.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
-        ["NAMESPACE", "NAME", "CUSTOMER", "COLOUR", "CONNECTION", "SINCE", "VERSION", "AGE"]
+        ["NAMESPACE", "NAME", "CUSTOMER", "COLOUR", "READY", "CONNECTION", "SINCE", "VERSION", "AGE"]
     );
     let of = |name: &str| rows(&systems).into_iter().find(|row| row[1] == name).unwrap();
     assert_eq!(of("acme-hq")[2..5], ["acme", "Green", "Connection successful"]);

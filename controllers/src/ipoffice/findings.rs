@@ -1,13 +1,12 @@
 //! IPOffice: what is right and wrong with a system, one finding a condition, each with what to do. Pure.
 
 use crds::conditions::Finding;
-use crds::ipoffice::IPOfficeSpec;
 use model::account::SignInOutcome;
 use model::connectivity::{Colour, Message, Observation};
-use model::switches::{CertificateSwitches, VoicemailBackup};
 use protocol::message::Settings;
 
 use super::plan::{CredentialsState, CustomerState, Observed};
+use super::wanted;
 
 /// `Valid`: the spec can be carried out.
 pub fn valid(observed: &Observed) -> Finding {
@@ -73,7 +72,7 @@ pub fn valid(observed: &Observed) -> Finding {
 }
 
 /// `Enrolled`: the system has its certificate.
-pub fn enrolled(observed: &Observed) -> Finding {
+pub fn enrolled(observed: &Observed, valid: &Finding) -> Finding {
     let enrolment = observed.system.status.as_ref().and_then(|status| status.enrolment.as_ref());
     match enrolment {
         Some(_) if observed.system.spec.allow_reenrolment => Finding::new(
@@ -83,6 +82,9 @@ pub fn enrolled(observed: &Observed) -> Finding {
             "the system has its certificate and may exchange its code for another one; remove spec.allowReenrolment once it has",
         ),
         Some(_) => Finding::new("Enrolled", true, "CertificateIssued", "the system has exchanged its code for its certificate"),
+        None if valid.holds == Some(false) && valid.reason != "SecretNotFound" => {
+            Finding::new("Enrolled", false, "NotValid", "no system can enrol before the spec can be carried out; see the condition Valid")
+        }
         None => Finding::new(
             "Enrolled",
             false,
@@ -129,8 +131,12 @@ fn lacks_rights(message: Message) -> bool {
 }
 
 /// `Configured`: the system has the settings of the spec.
-pub fn configured(observed: &Observed, observation: &Observation, pending: Option<&Settings>) -> Finding {
-    if wanted_settings(&observed.system.spec) == Settings::default() {
+pub fn configured(observed: &Observed, observation: &Observation, valid: &Finding, pending: Option<&Settings>) -> Finding {
+    if valid.holds == Some(false) {
+        let finding = "settings are set once the spec can be carried out; see the condition Valid";
+        return Finding { kind: "Configured", holds: None, reason: "NotValid".into(), message: finding.into() };
+    }
+    if wanted::is_empty(&observed.system.spec) {
         return Finding::new("Configured", true, "NothingWanted", "the spec sets nothing: the system keeps its own settings");
     }
     if let (Some(_), Some((reason, message))) = (pending, &observed.configure_failure) {
@@ -163,7 +169,26 @@ pub fn ready(observed: &Observed, valid: &Finding, (message, colour): (Message, 
     if valid.holds == Some(false) && valid.reason != "SecretNotFound" {
         return Finding::new("Ready", false, valid.reason.clone(), valid.message.clone());
     }
+    let offline = offline_servers(observed);
+    if !offline.is_empty()
+        && colour == Colour::Amber
+        && matches!(message, Message::ConnectionSuccessful | Message::Legacy | Message::RemoteOperationsNotPermitted)
+    {
+        let text = message.text();
+        return Finding::new(
+            "Ready",
+            false,
+            "ServersOffline",
+            format!("{text}, but the primary does not reach {offline}: check their power and their network"),
+        );
+    }
     Finding::new("Ready", colour == Colour::Green, message.reason(), advice(observed, message))
+}
+
+/// Names of servers that the primary does not reach, the first five of them.
+fn offline_servers(observed: &Observed) -> String {
+    let servers = observed.view.iter().flat_map(|view| &view.facts.servers).filter(|server| !server.online);
+    servers.map(|server| server.name.as_str()).take(5).collect::<Vec<_>>().join(", ")
 }
 
 /// What a message means here, and what to do.
@@ -190,8 +215,8 @@ pub fn advice(observed: &Observed, message: Message) -> String {
         }
         Message::NoAuthorizationProvided => match observed.credentials {
             CredentialsState::NotConfigured => format!("{text} Set spec.serviceUser with the password of the system's service user"),
-            CredentialsState::SecretMissing => format!("{text} {secret} is missing: create it"),
-            CredentialsState::Present => format!("{text} {secret} has no password under its key: add it"),
+            CredentialsState::SecretMissing => format!("{text} Create {secret}: it is missing"),
+            CredentialsState::Present => format!("{text} Put the password under its key into {secret}: there is none"),
         },
         Message::InvalidCredentials => {
             format!("{text}: the system has no service user {name}; create it there, or correct spec.serviceUser.name")
@@ -204,7 +229,7 @@ pub fn advice(observed: &Observed, message: Message) -> String {
             format!("{text}: the password in {secret} is not the one of {name} on the system; correct one of them")
         }
         Message::PasswordExpired | Message::NewPasswordRequired => {
-            format!("{text} Set a new password for {name} on the system, and put it into {secret}")
+            format!("{}. Set a new password for {name} on the system, and put it into {secret}", text.trim_end_matches('.'))
         }
         Message::MaximumSessionsExceeded => format!("{text}: sign other applications out of the system; tried again every minute"),
         Message::NoUserRights | Message::ServiceMonitorReadMissing | Message::InsufficientRights | Message::UpgradeRightsMissing => {
@@ -215,23 +240,5 @@ pub fn advice(observed: &Observed, message: Message) -> String {
             format!("{text}: every switch is off; switch on what is needed in spec.remoteOperations or on the system")
         }
         Message::ConnectionSuccessful => text.to_owned(),
-    }
-}
-
-/// The settings that the spec wants, in the protocol's words.
-pub fn wanted_settings(spec: &IPOfficeSpec) -> Settings {
-    Settings {
-        remote_operations: spec.remote_operations,
-        voicemail_backup: spec.voicemail_backup.as_ref().map(|options| VoicemailBackup {
-            configuration: options.configuration,
-            custom_prompts: options.custom_prompts,
-            selective_mailboxes: options.selective_mailboxes,
-            mailboxes: options.mailboxes.clone(),
-        }),
-        certificates: spec.certificates.map(|switches| CertificateSwitches {
-            automatic_certificate_management: switches.automatic_certificate_management,
-            automatic_phone_provisioning: switches.automatic_phone_provisioning,
-        }),
-        time_zone: spec.time_zone.clone().filter(|zone| jiff::tz::TimeZone::get(zone).is_ok()),
     }
 }

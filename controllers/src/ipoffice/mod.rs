@@ -6,6 +6,7 @@ mod plan;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

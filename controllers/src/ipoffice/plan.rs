@@ -14,6 +14,7 @@ use protocol::message::Settings;
 
 use super::findings;
 use super::status;
+use super::wanted;
 
 /// What was observed of a system.
 #[derive(Debug)]
@@ -158,12 +159,6 @@ fn settings(observed: &Observed, observation: &Observation, valid: bool) -> Opti
     if !valid || !rights.contains(&Right::ServiceMonitorRead) || observed.system.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let wanted = findings::wanted_settings(&observed.system.spec);
-    let different = Settings {
-        remote_operations: wanted.remote_operations.filter(|value| *value != facts.remote_operations),
-        voicemail_backup: wanted.voicemail_backup.filter(|value| *value != facts.voicemail_backup),
-        certificates: wanted.certificates.filter(|value| *value != facts.certificates),
-        time_zone: wanted.time_zone.filter(|value| *value != facts.time_zone),
-    };
+    let different = wanted::different(&observed.system.spec, facts);
     (different != Settings::default()).then_some(different)
 }

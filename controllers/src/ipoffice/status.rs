@@ -24,8 +24,8 @@ pub fn status(
         findings::ready(observed, &valid, shown),
         findings::connected(observation, shown.0),
         findings::authorized(observed, observation, shown.0),
-        findings::configured(observed, observation, configure),
-        findings::enrolled(observed),
+        findings::configured(observed, observation, &valid, configure),
+        findings::enrolled(observed, &valid),
         valid,
     ];
     let mut status = without_enrolment(previous.clone());

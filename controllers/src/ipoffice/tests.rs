@@ -153,6 +153,11 @@ fn settings_that_differ_are_set_and_only_those() {
     seen.view = Some(signed_in());
     let first = plan(&seen);
     let settings = first.configure.as_ref().unwrap();
+    let one_switch = self::system(json!({"remoteOperations": {"centralizedManagement": true}}));
+    let mut one = observed(&one_switch);
+    one.view = Some(signed_in());
+    let switches = plan(&one).configure.unwrap().remote_operations.unwrap();
+    assert!(switches.centralized_management && switches.remote_access && !switches.co_located_servers, "what is not named stays");
     assert_eq!((settings.time_zone.as_deref(), settings.remote_operations), (Some("Europe/London"), None));
     assert_eq!(condition(&first, "Configured").reason, "Applying");
     seen.configure_failure = Some(("DiskFull".into(), "no space".into()));
@@ -207,6 +212,20 @@ fn every_message_comes_with_what_to_do_in_the_condition_ready() {
         assert!(text.starts_with(message.text()), "{text}");
         assert!(*message == Message::ConnectionSuccessful || text.len() > message.text().len() + 10, "{text} says nothing to do");
     }
+}
+
+#[test]
+fn servers_that_are_offline_are_named() {
+    let system = system(json!({}));
+    let mut seen = observed(&system);
+    let mut partly = signed_in();
+    partly.facts.servers.push(
+        serde_json::from_value(json!({"name": "Annex", "role": "UCM", "version": "11.1.3.2.0", "address": "a", "online": false})).unwrap(),
+    );
+    seen.view = Some(partly);
+    let plan = plan(&seen);
+    assert_eq!((shown(&plan.status).0, condition(&plan, "Ready").reason.as_str()), (Colour::Amber, "ServersOffline"));
+    assert!(condition(&plan, "Ready").message.contains("Annex"));
 }
 
 #[test]
