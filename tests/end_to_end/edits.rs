@@ -17,7 +17,7 @@ fn objects_are_made_and_changed_by_hand_and_the_system_follows() {
     kubectl.wait("by-hand", "ipo/office", "condition=Ready");
 
     // edit, as with an editor
-    let editor = [("KUBE_EDITOR", "sed -i -e 's/remoteAccess: false/remoteAccess: true/'")];
+    let editor = [("KUBE_EDITOR", "sed -i -e '0,/centralizedManagement: true/s//centralizedManagement: true\\n    remoteAccess: true/'")];
     assert_eq!(kubectl.ok_with(&["edit", "ipo/office", "-n", "by-hand"], "", &editor), "ipoffice.switchboard.dev/office edited\n");
     kubectl.wait_for_field("by-hand", "ipo/office", "{.status.remoteOperations.remoteAccess}", "true");
     let untouched = kubectl.run_with(&["edit", "ipo/office", "-n", "by-hand"], "", &[("KUBE_EDITOR", "true")]);

@@ -44,10 +44,10 @@ fn the_demo_shows_what_is_well_and_what_is_not_and_says_what_to_do() {
         ["NAMESPACE", "NAME", "CUSTOMER", "COLOUR", "READY", "CONNECTION", "SINCE", "VERSION", "AGE"]
     );
     let of = |name: &str| rows(&systems).into_iter().find(|row| row[1] == name).unwrap();
-    assert_eq!(of("acme-hq")[2..5], ["acme", "Green", "Connection successful"]);
-    assert_eq!(of("acme-shop")[2..5], ["acme", "Amber", "Authorization failed"]);
-    assert_eq!(of("globex-office")[2..5], ["globex", "Red", "Waiting for initial connection"]);
-    assert_eq!(of("initech-plant")[2..5], ["initech", "Green", "Legacy"]);
+    assert_eq!(of("acme-hq")[2..6], ["acme", "Green", "True", "Connection successful"]);
+    assert_eq!(of("acme-shop")[2..6], ["acme", "Amber", "False", "Authorization failed"]);
+    assert_eq!(of("globex-office")[2..6], ["globex", "Red", "False", "Waiting for initial connection"]);
+    assert_eq!(of("initech-plant")[2..6], ["initech", "Green", "True", "Legacy"]);
     let both = kubectl.ok(&["get", "customers,ipoffices", "-A"]);
     assert!(both.contains("customer.switchboard.dev/acme ") && both.contains("ipoffice.switchboard.dev/acme-hq "), "{both}");
     assert_eq!(kubectl.ok(&["get", "switchboard", "-n", "demo", "-o", "name"]).lines().count(), 3 + 4 + 3, "the category lists every kind");
