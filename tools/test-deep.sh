@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 report=docs/reports/deep.md
+# Shorter for a first look: REST_SECONDS=60 ROUNDS=3 make test-deep. The report says which.
+rest=${REST_SECONDS:-600}
+rounds=${ROUNDS:-20}
 mkdir -p docs/reports
 cargo build -p operator
 cargo build -p embedded --example load
@@ -15,7 +18,7 @@ cargo build -p embedded --example load
   echo
   echo "## The whole program"
   echo
-  tools/measure.py "$target/debug/switchboard" --rest 600
+  tools/measure.py "$target/debug/switchboard" --rest "$rest"
   echo
   echo "## The control plane over TLS, with fsync"
   echo
@@ -25,10 +28,10 @@ cargo build -p embedded --example load
   echo
   echo "## Crashes"
   echo
-  echo "SIGKILL under writes, 20 rounds of the store's kill test:"
+  echo "SIGKILL under writes, $rounds rounds of the store's kill test:"
   echo
   echo '```'
-  for round in $(seq 20); do
+  for round in $(seq "$rounds"); do
     cargo nextest run -p embedded --locked -E 'binary(store_survives_kill)' 2>&1 | grep -E "Summary" | sed "s/^ */round $round: /"
   done
   echo '```'
