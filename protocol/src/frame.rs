@@ -62,6 +62,10 @@ fn check_facts(facts: &Facts) -> Result<(), FrameError> {
         ("servers", facts.servers.len(), 150),
         ("voicemailBackup.mailboxes", facts.voicemail_backup.mailboxes.len(), 1000),
         ("servers[].name", facts.servers.iter().map(|s| s.name.chars().count()).max().unwrap_or(0), 64),
+        ("servers[].services", facts.servers.iter().map(|s| s.services.len()).max().unwrap_or(0), 20),
+        ("servers[].services[]", facts.servers.iter().flat_map(|s| &s.services).map(String::len).max().unwrap_or(0), 64),
+        ("lastRestore.operation", facts.last_restore.as_ref().map_or(0, |last| last.operation.len()), 256),
+        ("lastRestore.backupId", facts.last_restore.as_ref().map_or(0, |last| last.backup_id.len()), 64),
         ("servers[].address", facts.servers.iter().map(|s| s.address.len()).max().unwrap_or(0), 253),
     ];
     match limits.into_iter().find(|(_, length, limit)| length > limit) {

@@ -6,6 +6,7 @@
 //! | [`message`] | the session's messages, both ways (JSON over a websocket) |
 //! | [`frame`] | text to message and back, with limits and clear errors |
 //! | [`scram`] | SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides |
+//! | [`transfer`] | backups and restores: what is packed, put and fetched |
 //! | [`link`] | [`link::SystemLink`]: how controllers and dashboard reach a system |
 
 pub mod enrolment;
@@ -13,6 +14,7 @@ pub mod frame;
 pub mod link;
 pub mod message;
 pub mod scram;
+pub mod transfer;
 
 use std::time::Duration;
 

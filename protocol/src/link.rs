@@ -8,6 +8,7 @@ use model::connectivity::Absence;
 use model::ids::SystemKey;
 
 use crate::message::{Command, Facts};
+use crate::transfer::Output;
 
 /// What is known of a system's session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub enum LinkError {
 pub struct Done {
     /// The configuration's number afterwards.
     pub configuration_revision: u64,
+    /// What the command gives beyond that.
+    pub output: Option<Output>,
 }
 
 /// The way to a system.

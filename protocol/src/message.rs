@@ -10,6 +10,8 @@ use model::system::{Profile, ServerRole};
 use model::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::transfer::{LastRestore, Output, PartUpload, PresignedRequest};
+
 /// From the system to the gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -117,6 +119,9 @@ pub struct Facts {
     pub configuration_revision: u64,
     /// When the system last started.
     pub started: Timestamp,
+    /// The last restore, once the restart that finished it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restore: Option<LastRestore>,
 }
 
 /// One server of a system.
@@ -133,6 +138,9 @@ pub struct ServerFacts {
     pub address: String,
     /// Whether the primary reaches it.
     pub online: bool,
+    /// Services on it whose configuration can be backed up, as named in backup elements, for example `IPOffice`; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
 }
 
 /// Outcome of a sign-in.
@@ -187,7 +195,8 @@ pub enum CloseReason {
 pub struct Request {
     /// Number of the request in this session.
     pub id: u64,
-    /// Id of the operation it belongs to. A system remembers the last 64: a repeated one does nothing twice and gets the same answer.
+    /// Id of the operation it belongs to. A system remembers the last 64: a repeated one does nothing twice and gets the same answer. The commands
+    /// of a backup or restore share one id; see [`crate::transfer`].
     pub operation: String,
     /// What.
     pub command: Command,
@@ -199,6 +208,66 @@ pub struct Request {
 pub enum Command {
     /// Change settings; those that are absent stay. Answered once they stand on the system's disk; a report follows.
     Configure(Settings),
+    /// Pack elements on the system's own disk, split into parts. A system packs one operation at a time: a newer one takes the place of an older.
+    #[serde(rename_all = "camelCase")]
+    PrepareBackup {
+        /// What to pack: elements, or beginnings of their names.
+        selections: Vec<String>,
+        /// Bytes of a part; the last may be smaller. Doubled by the system as often as an element would have more than 10 000 parts.
+        part_size: u64,
+    },
+    /// Tell the digests of a packed element's parts.
+    #[serde(rename_all = "camelCase")]
+    DescribeParts {
+        /// Which element.
+        element: String,
+        /// Number of the first part, from 1. At most [`crate::transfer::MOST_PARTS_DESCRIBED`] are told.
+        first: u32,
+    },
+    /// Put parts of a packed element into the store.
+    #[serde(rename_all = "camelCase")]
+    UploadParts {
+        /// Which element.
+        element: String,
+        /// The parts; at most [`crate::transfer::MOST_PARTS_ORDERED`].
+        parts: Vec<PartUpload>,
+        /// Authority to trust for the store (PEM); absent: those that everybody trusts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<String>,
+    },
+    /// Fetch an element from the store to a place beside what is in use, and check its bytes and its members.
+    #[serde(rename_all = "camelCase")]
+    FetchElement {
+        /// Which element.
+        element: String,
+        /// Bytes it must have.
+        size: u64,
+        /// SHA-256 it must have.
+        sha256: String,
+        /// The request.
+        request: PresignedRequest,
+        /// Authority to trust for the store (PEM); absent: those that everybody trusts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<String>,
+    },
+    /// Tell what the fetched elements would change.
+    #[serde(rename_all = "camelCase")]
+    PreviewRestore {
+        /// The elements; all must have been fetched.
+        elements: Vec<String>,
+    },
+    /// Replace what is in use by the fetched elements, all or none of them, and restart.
+    #[serde(rename_all = "camelCase")]
+    ApplyRestore {
+        /// The elements; all must have been fetched.
+        elements: Vec<String>,
+        /// Which backup they are of.
+        backup_id: String,
+        /// Number of the configuration in the backup.
+        configuration_revision: u64,
+    },
+    /// Remove what the operation left on the disk: packed and fetched elements. Answered also where nothing is left.
+    EndOperation,
 }
 
 /// Settings COM may change on a system. Absent means: leave it as it is.
@@ -239,10 +308,14 @@ pub enum AnswerResult {
     Done {
         /// The configuration's number afterwards.
         configuration_revision: u64,
+        /// What the command gives beyond that.
+        #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+        output: Option<Output>,
     },
     /// Refused or failed.
     Failed {
-        /// Machine-readable, upper camel case, for example `NotSignedIn`, `InsufficientRights`, `UnknownCommand`, `InvalidSetting`, `DiskFull`.
+        /// Machine-readable, upper camel case, for example `NotSignedIn`, `InsufficientRights`, `UnknownCommand`, `InvalidSetting`, `DiskFull`, and for
+        /// backups and restores `RemoteUpgradeBackupOff`, `UnknownElement`, `NotPrepared`, `NotFetched`, `DigestMismatch`, `ArchiveRefused`.
         reason: String,
         /// What, why, what to do.
         message: String,

@@ -194,6 +194,7 @@ impl Machine {
             certificates: configuration.certificates,
             configuration_revision: configuration.revision,
             started: self.started,
+            last_restore: None,
         }
     }
 
@@ -298,6 +299,7 @@ fn servers(causes: &Causes, system_name: &str, address: &str) -> Vec<ServerFacts
             version: server.version.clone().unwrap_or_else(|| causes.software_version.clone()),
             address: server.address.clone().unwrap_or_else(|| address.to_owned()),
             online: server.online,
+            services: Vec::new(),
         })
         .collect();
     if servers.is_empty() {
@@ -307,6 +309,7 @@ fn servers(causes: &Causes, system_name: &str, address: &str) -> Vec<ServerFacts
             version: causes.software_version.clone(),
             address: address.to_owned(),
             online: true,
+            services: Vec::new(),
         });
     }
     servers.sort_by_key(|server| server.role != ServerRole::Primary);

@@ -187,7 +187,7 @@ async fn settings_are_changed_after_a_sign_in_only_and_reported_once() {
     session.sign_in("right").await;
     let done = session.configure("op-1", settings()).await.result;
     let Some(FromSystem::Report(facts)) = session.next().await else { panic!("a change is reported") };
-    assert_eq!(done, AnswerResult::Done { configuration_revision: facts.configuration_revision });
+    assert_eq!(done, AnswerResult::Done { configuration_revision: facts.configuration_revision, output: None });
     assert_eq!((facts.remote_operations, facts.time_zone.as_str()), (RemoteOperations::ALL, "Asia/Tokyo"));
     assert_eq!(session.configure("op-1", Settings::default()).await.result, done, "a repeated operation gets the same answer");
     session.send_text(r#"{"type":"request","id":77,"operation":"op-9","command":{"command":"dance"}}"#).await;

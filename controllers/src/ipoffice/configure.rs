@@ -140,7 +140,7 @@ async fn carry_out(order: &Order, context: &Context) {
     });
     let (namespace, name) = place(order.system.as_ref());
     match answer {
-        Ok(Done { configuration_revision: number }) => {
+        Ok(Done { configuration_revision: number, .. }) => {
             tracing::info!(namespace, name, revision = number, "settings set on the system");
             let note = "settings that differed from the spec were set on the system".to_owned();
             context.events.normal(order.system.as_ref(), "Configured", "Configure", note).await;

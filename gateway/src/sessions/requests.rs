@@ -38,7 +38,7 @@ impl Requests {
     pub(crate) fn answer(&mut self, answer: Answer) -> bool {
         let Some(at) = self.waiting.iter().position(|waiting| waiting.id == answer.id) else { return false };
         let result = match answer.result {
-            AnswerResult::Done { configuration_revision } => Ok(Done { configuration_revision }),
+            AnswerResult::Done { configuration_revision, output } => Ok(Done { configuration_revision, output }),
             AnswerResult::Failed { reason, message } => {
                 Err(LinkError::Refused { reason: shorten(&reason, REASON_LENGTH), message: shorten(&message, MESSAGE_LENGTH) })
             }

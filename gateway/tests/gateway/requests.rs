@@ -39,7 +39,7 @@ async fn answers_find_their_requests_in_any_order() {
     session.say(&json!({"type": "answer", "id": 999, "result": "done", "configurationRevision": 1})).await;
     session.say(&json!({"type": "answer", "id": two.id, "result": "failed", "reason": "DiskFull", "message": "no room"})).await;
     session.say(&json!({"type": "answer", "id": one.id, "result": "done", "configurationRevision": 4})).await;
-    assert_eq!(soon(first).await.unwrap(), Ok(Done { configuration_revision: 4 }));
+    assert_eq!(soon(first).await.unwrap(), Ok(Done { configuration_revision: 4, output: None }));
     assert_eq!(soon(second).await.unwrap(), Err(LinkError::Refused { reason: "DiskFull".into(), message: "no room".into() }));
 }
 

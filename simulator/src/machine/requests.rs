@@ -17,6 +17,13 @@ const LONGEST_OPERATION: usize = 256;
 pub fn needed_right(command: &Command) -> Right {
     match command {
         Command::Configure(_) => Right::ServiceMonitorRead,
+        Command::PrepareBackup { .. }
+        | Command::DescribeParts { .. }
+        | Command::UploadParts { .. }
+        | Command::FetchElement { .. }
+        | Command::PreviewRestore { .. }
+        | Command::ApplyRestore { .. }
+        | Command::EndOperation => Right::Backup,
     }
 }
 
@@ -61,6 +68,13 @@ impl Machine {
     fn carry_out(&mut self, request: &Request, user: &str) -> AnswerResult {
         match &request.command {
             Command::Configure(settings) => self.configure(&request.operation, settings, user),
+            Command::PrepareBackup { .. }
+            | Command::DescribeParts { .. }
+            | Command::UploadParts { .. }
+            | Command::FetchElement { .. }
+            | Command::PreviewRestore { .. }
+            | Command::ApplyRestore { .. }
+            | Command::EndOperation => refuse("UnknownCommand", "this system does not know the command; upgrade the system"),
         }
     }
 
@@ -76,7 +90,7 @@ impl Machine {
             user.clone_into(&mut next.changed_by);
         }
         let revision = next.revision;
-        let answer = AnswerResult::Done { configuration_revision: revision };
+        let answer = AnswerResult::Done { configuration_revision: revision, output: None };
         let remembered = answer.clone();
         match self.change(|state| {
             state.configuration = next;

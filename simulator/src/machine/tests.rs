@@ -105,10 +105,10 @@ fn settings_are_changed_once_for_an_operation_and_stand_on_the_disk() {
     let clock = HandClock::new();
     let mut system = machine(&folder, USER, &clock);
     let first = system.execute(&configure("op-1", RemoteOperations::ALL), Some("COMAdmin"));
-    assert_eq!(first.result, AnswerResult::Done { configuration_revision: 2 });
+    assert_eq!(first.result, AnswerResult::Done { configuration_revision: 2, output: None });
     let other = RemoteOperations { remote_access: false, ..RemoteOperations::ALL };
     let second = system.execute(&configure("op-2", other), Some("COMAdmin"));
-    assert_eq!(second.result, AnswerResult::Done { configuration_revision: 3 });
+    assert_eq!(second.result, AnswerResult::Done { configuration_revision: 3, output: None });
     drop(system);
     let mut system = machine(&folder, USER, &clock);
     assert_eq!(system.execute(&configure("op-1", RemoteOperations::ALL), Some("COMAdmin")), first, "the same answer");

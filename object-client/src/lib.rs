@@ -1,0 +1,1 @@
+//! The client of the object store: any endpoint that speaks S3, with presigned requests for systems.
