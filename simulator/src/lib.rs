@@ -11,6 +11,7 @@
 //! | [`machine`] | the system without its network: sign-in, requests, facts |
 //! | [`connect`], [`enrolment`], [`session`] | the way to COM, the certificate, one session |
 //! | [`system`] | the life of one system: many can run in one process |
+//! | [`fleet`] | what many light systems of one process share: counts, a bound on dialling |
 //! | [`run()`] | the program `switchboard simulate` |
 
 pub mod accounts;
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod connect;
 pub mod disk;
 pub mod enrolment;
+pub mod fleet;
 pub mod health;
 pub mod inputs;
 pub mod log;

@@ -55,7 +55,7 @@ fn format_line(milliseconds: u128, kind: Kind, text: &str) -> String {
 
 /// The log of one system. Cheap to clone.
 #[derive(Clone)]
-pub struct Log(Arc<Mutex<Files>>);
+pub struct Log(Option<Arc<Mutex<Files>>>);
 
 struct Files {
     folder: PathBuf,
@@ -87,25 +87,32 @@ impl Log {
         let total = found.iter().map(|(_, _, size)| size).sum();
         let files = found.into_iter().map(|(_, path, size)| (path, size)).collect();
         let files = Files { folder: folder.to_owned(), most_bytes, echo, started: Instant::now(), files, total, number, open: None };
-        Ok(Self(Arc::new(Mutex::new(files))))
+        Ok(Self(Some(Arc::new(Mutex::new(files)))))
+    }
+
+    /// A log that keeps nothing.
+    pub fn none() -> Self {
+        Self(None)
     }
 
     /// Counts milliseconds from now: the system starts.
     pub fn restart(&self) {
-        let mut files = self.lock();
+        let Some(mut files) = self.lock() else { return };
         files.started = Instant::now();
         files.open = None;
     }
 
     /// Changes how much is kept.
     pub fn keep(&self, most_bytes: u64) {
-        self.lock().most_bytes = most_bytes;
+        if let Some(mut files) = self.lock() {
+            files.most_bytes = most_bytes;
+        }
     }
 
     /// Writes a line. A full disk costs the line in the file, nothing else.
     pub fn line(&self, kind: Kind, text: impl fmt::Display) {
+        let Some(mut files) = self.lock() else { return };
         let text = text.to_string();
-        let mut files = self.lock();
         let line = format_line(files.started.elapsed().as_millis(), kind, &text);
         if files.echo {
             let _ = io::stdout().lock().write_all(line.as_bytes());
@@ -115,11 +122,11 @@ impl Log {
 
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        self.lock().total
+        self.lock().map_or(0, |files| files.total)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Files> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<MutexGuard<'_, Files>> {
+        self.0.as_ref().map(|files| files.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::disk::identity::IdentityFile;
 use crate::disk::state::{SeenCauses, State};
 use crate::disk::{Disk, DiskError};
+use crate::fleet::Fleet;
 use crate::inputs::Inputs;
 use crate::log::{Kind, Log};
 
@@ -41,6 +42,7 @@ pub struct Machine {
     started: Timestamp,
     address: Option<IpAddr>,
     log_limit: Option<u64>,
+    fleet: Option<Arc<Fleet>>,
 }
 
 /// What new inputs led to.
@@ -64,10 +66,28 @@ impl Machine {
         let log =
             Log::open(&disk.log_folder(), limit, echo).map_err(|source| DiskError::Io { verb: "read", path: disk.log_folder(), source })?;
         let started = clock.now();
-        let mut machine = Self { disk, state, identity, inputs: inputs.clone(), clock, log, started, address: None, log_limit };
-        machine.start()?;
-        machine.adopt(&inputs, true)?;
-        Ok(machine)
+        let inputs_of_start = inputs.clone();
+        let machine = Self { disk, state, identity, inputs, clock, log, started, address: None, log_limit, fleet: None };
+        machine.switched_on(&inputs_of_start)
+    }
+
+    /// As [`Machine::open`], for a system of a load fleet.
+    ///
+    /// # Errors
+    /// The disk cannot be used.
+    pub fn open_light(folder: &Path, inputs: Arc<Inputs>, truth: Arc<dyn Clock>, fleet: Arc<Fleet>) -> Result<Self, DiskError> {
+        let clock = SystemClock::new(truth, inputs.causes.clock.offset_seconds);
+        let (disk, state, identity) = Disk::open_light(folder, clock.now())?;
+        let started = clock.now();
+        let (inputs_of_start, fleet) = (inputs.clone(), Some(fleet));
+        let machine = Self { disk, state, identity, inputs, clock, log: Log::none(), started, address: None, log_limit: Some(0), fleet };
+        machine.switched_on(&inputs_of_start)
+    }
+
+    fn switched_on(mut self, inputs: &Arc<Inputs>) -> Result<Self, DiskError> {
+        self.start()?;
+        self.adopt(inputs, true)?;
+        Ok(self)
     }
 
     /// Switches the system on, or on again after an outage.
@@ -162,13 +182,18 @@ impl Machine {
             let old_key =
                 old.causes.service_users.iter().find(|known| known.name == user.name).and_then(|known| known.password_secret_key.as_ref());
             let untouched = !first && account.verifier.is_some() && old_key.and_then(|key| old.passwords.get(key)) == Some(password);
-            if untouched || account.verifier.as_ref().is_some_and(|verifier| recognises(verifier, password)) {
+            if untouched || account.verifier.as_ref().is_some_and(|verifier| self.recognises(verifier, password)) {
                 continue;
             }
-            account.verifier = Some(Verifier::new(password));
+            account.verifier = Some(self.fleet.as_ref().map_or_else(|| Verifier::new(password), |fleet| fleet.verifier(password)));
             accounts::forget_wrong_passwords(account);
             self.log.line(Kind::Security, format_args!("password of service user {:?} set", user.name));
         }
+    }
+
+    /// Whether a verifier was made from a password. Systems of a fleet share verifiers, so that comparing is enough while the process lives.
+    fn recognises(&self, verifier: &Verifier, password: &Secret) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| fleet.knows(verifier, password)) || recognises(verifier, password)
     }
 
     /// What the system reports of itself.
@@ -284,7 +309,7 @@ fn set_by_hand(state: &mut State, causes: &Causes, now: Timestamp) -> bool {
 }
 
 /// Whether a verifier was made from a password.
-fn recognises(verifier: &Verifier, password: &Secret) -> bool {
+pub(crate) fn recognises(verifier: &Verifier, password: &Secret) -> bool {
     STANDARD.decode(&verifier.salt).is_ok_and(|salt| Verifier::with_salt(password, &salt, verifier.iterations) == *verifier)
 }
 

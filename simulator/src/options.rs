@@ -1,6 +1,9 @@
 //! Times and limits. The defaults are those of a real system; tests shorten them.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::fleet::Fleet;
 
 /// Times and limits of a system.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Options {
     pub log_limit: Option<u64>,
     /// Whether log lines go to standard output too.
     pub echo: bool,
+    /// The load fleet the system belongs to: it is light then (see [`crate::fleet`]).
+    pub fleet: Option<Arc<Fleet>>,
 }
 
 impl Default for Options {
@@ -37,6 +42,7 @@ impl Default for Options {
             offline_after: protocol::OFFLINE_AFTER,
             log_limit: None,
             echo: true,
+            fleet: None,
         }
     }
 }

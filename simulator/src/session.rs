@@ -17,6 +17,7 @@ use crate::causes::{Network, Reboot};
 use crate::connect::{ConnectError, Socket};
 use crate::disk::DiskError;
 use crate::disk::identity::Identity;
+use crate::fleet::Counted;
 use crate::inputs::{Inputs, Subscription};
 use crate::log::Kind;
 use crate::machine::{Exchange, SignInStep};
@@ -89,6 +90,7 @@ struct Running<'a> {
     reported: Facts,
     renewal: Option<BoxFuture<'static, Result<Identity, ConnectError>>>,
     renew_not_before: Instant,
+    counted: Option<Counted>,
 }
 
 impl<'a> Session<'a> {
@@ -145,6 +147,7 @@ impl<'a> Session<'a> {
             reported: facts,
             renewal: None,
             renew_not_before: now,
+            counted: None,
         };
         running.send(&FromSystem::Hello(Box::new(hello))).await?;
         Ok(running)
@@ -233,6 +236,7 @@ impl Running<'_> {
         match message {
             FromGateway::Welcome { protocol, .. } => {
                 self.welcomed = Some(Instant::now());
+                self.counted = self.session.options.fleet.as_ref().map(Counted::new);
                 self.line(Kind::Com, format_args!("welcomed by COM, protocol {protocol}"));
                 Ok(())
             }
@@ -277,6 +281,9 @@ impl Running<'_> {
             }
             SignInStep::Decided { user, result, standing } => {
                 self.signed_in = is_accepted(&result).then(|| user.clone());
+                if let Some(counted) = &mut self.counted {
+                    counted.set_signed_in(self.signed_in.is_some());
+                }
                 self.watched = Some((user, standing));
                 self.send(&FromSystem::SignInResult(result)).await
             }

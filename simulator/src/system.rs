@@ -77,7 +77,10 @@ impl System {
         options: Options,
     ) -> Result<Self, DiskError> {
         let first = inputs.borrow_and_update().clone();
-        let machine = Machine::open(folder, first, truth, options.echo, options.log_limit)?;
+        let machine = match &options.fleet {
+            None => Machine::open(folder, first, truth, options.echo, options.log_limit)?,
+            Some(fleet) => Machine::open_light(folder, first, truth, fleet.clone())?,
+        };
         Ok(Self { shared: Shared::new(machine), inputs, options, phase: watch::Sender::new(Phase::Running) })
     }
 
@@ -196,6 +199,9 @@ impl System {
             None if error.needs_somebody() => self.options.slow_retry,
             None => backoff.next_wait(),
         };
+        if let Some(fleet) = &self.options.fleet {
+            fleet.failed(error);
+        }
         self.shared.line(Kind::Com, format_args!("{error}; next try in {:.1} s", wait.as_secs_f64()));
         wait
     }
@@ -230,6 +236,10 @@ async fn attempt(shared: Shared, inputs: Arc<Inputs>, options: Options, due: Ins
         None => return Err(ConnectError::TimedOut(options.handshake_timeout)),
     }
     let subscription = inputs.subscription.clone().map_err(ConnectError::Subscription)?;
+    let _turn = match &options.fleet {
+        Some(fleet) => fleet.dial().await,
+        None => None,
+    };
     let identity = enrolment::certificate(&shared, &subscription, options.handshake_timeout).await?;
     match open(&shared, &subscription, &identity, &options).await {
         Err(error) if error.is_certificate_refused() => {

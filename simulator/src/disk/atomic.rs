@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Readable by the owner only: keys, verifiers.
 const PRIVATE: u32 = 0o600;
@@ -14,10 +14,24 @@ const PRIVATE: u32 = 0o600;
 /// As the file system says.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a folder"))?;
-    let temporary = path.with_extension("writing");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&temporary)?;
-    file.write_all(content)?;
+    let (file, temporary) = write_beside(path, content)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     File::open(folder)?.sync_all()
+}
+
+/// As [`write`], but a power cut may leave less: whatever ends the process leaves the old or the new content.
+///
+/// # Errors
+/// As the file system says.
+pub fn write_lightly(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (_, temporary) = write_beside(path, content)?;
+    std::fs::rename(&temporary, path)
+}
+
+fn write_beside(path: &Path, content: &[u8]) -> io::Result<(File, PathBuf)> {
+    let temporary = path.with_extension("writing");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&temporary)?;
+    file.write_all(content)?;
+    Ok((file, temporary))
 }

@@ -74,7 +74,8 @@ impl DiskError {
 #[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
-    _lock: File,
+    /// A light disk is locked by whoever runs the fleet.
+    lock: Option<File>,
 }
 
 impl Disk {
@@ -85,7 +86,35 @@ impl Disk {
     /// In use, unwritable, damaged, or from a newer version.
     pub fn open(folder: &Path, now: Timestamp) -> Result<(Self, State, IdentityFile), DiskError> {
         std::fs::create_dir_all(folder).map_err(|source| failed("made", folder, source))?;
-        let disk = Self { folder: folder.to_owned(), _lock: lock(folder)? };
+        let disk = Self { folder: folder.to_owned(), lock: Some(lock(folder)?) };
+        let (state, identity) = disk.remembered(now)?;
+        for part in [CONFIGURATION, LOG] {
+            let path = folder.join(part);
+            std::fs::create_dir_all(&path).map_err(|source| failed("made", &path, source))?;
+        }
+        let configurations = folder.join(CONFIGURATION);
+        configuration::tidy(&configurations, &state.configuration).map_err(|source| failed("tidied", &configurations, source))?;
+        Ok((disk, state, identity))
+    }
+
+    /// As [`Disk::open`], for a system of a load fleet: only what it must remember is written, and not waited for. Whoever runs the fleet sees to
+    /// it that one process uses the folder.
+    ///
+    /// # Errors
+    /// As [`Disk::open`].
+    pub fn open_light(folder: &Path, now: Timestamp) -> Result<(Self, State, IdentityFile), DiskError> {
+        std::fs::create_dir_all(folder).map_err(|source| failed("made", folder, source))?;
+        let disk = Self { folder: folder.to_owned(), lock: None };
+        let (state, identity) = disk.remembered(now)?;
+        Ok((disk, state, identity))
+    }
+
+    fn is_light(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    fn remembered(&self, now: Timestamp) -> Result<(State, IdentityFile), DiskError> {
+        let folder = &self.folder;
         let state: Option<State> = read(&folder.join(STATE), |value| {
             let format = value.get("format").and_then(serde_json::Value::as_u64);
             format.filter(|format| *format > u64::from(FORMAT))
@@ -101,20 +130,14 @@ impl Disk {
             }
             None => {
                 let state = State::new(now);
-                disk.write_json(STATE, &state)?;
+                self.write_json(STATE, &state)?;
                 state
             }
         };
         if let Some(why) = state.problem() {
             return Err(DiskError::Damaged { path: folder.join(STATE), why });
         }
-        for part in [CONFIGURATION, LOG] {
-            let path = folder.join(part);
-            std::fs::create_dir_all(&path).map_err(|source| failed("made", &path, source))?;
-        }
-        let configurations = folder.join(CONFIGURATION);
-        configuration::tidy(&configurations, &state.configuration).map_err(|source| failed("tidied", &configurations, source))?;
-        Ok((disk, state, identity))
+        Ok((state, identity))
     }
 
     /// Folder of the log files.
@@ -128,7 +151,7 @@ impl Disk {
     /// As the file system says; then `previous` still counts.
     pub fn save_state(&self, previous: &State, next: &State) -> Result<(), DiskError> {
         let configurations = self.folder.join(CONFIGURATION);
-        let changed = previous.configuration != next.configuration;
+        let changed = previous.configuration != next.configuration && !self.is_light();
         if changed {
             configuration::write(&configurations, &next.configuration).map_err(|source| failed("written", &configurations, source))?;
         }
@@ -151,7 +174,8 @@ impl Disk {
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), DiskError> {
         let path = self.folder.join(name);
         let text = serde_json::to_vec_pretty(value).map_err(|error| failed("written", &path, io::Error::other(error)))?;
-        atomic::write(&path, &text).map_err(|source| failed("written", &path, source))
+        let write = if self.is_light() { atomic::write_lightly } else { atomic::write };
+        write(&path, &text).map_err(|source| failed("written", &path, source))
     }
 }
 
