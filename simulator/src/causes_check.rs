@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::causes::{Causes, MOST_SERVERS, MOST_SERVICE_USERS};
+use crate::causes::{Causes, MOST_PHONES, MOST_SERVERS, MOST_SERVICE_USERS, MOST_UNITS};
 
 /// Largest causes file in bytes.
 pub const LARGEST: usize = 1024 * 1024;
@@ -37,6 +37,12 @@ pub fn check(causes: &Causes) -> Vec<String> {
     check_texts(causes, &mut problems);
     check_service_users(causes, &mut problems);
     check_servers(causes, &mut problems);
+    check_ranges(causes, &mut problems);
+    check_content_and_faults(causes, &mut problems);
+    problems
+}
+
+fn check_ranges(causes: &Causes, problems: &mut Vec<String>) {
     let ranges = [
         ("sessions.limit", u64::from(causes.sessions.limit), 0, 1000),
         ("sessions.inUse", u64::from(causes.sessions.in_use), 0, 1000),
@@ -50,12 +56,54 @@ pub fn check(causes: &Causes) -> Vec<String> {
         ("logging.keepMegabytes", u64::from(causes.logging.keep_megabytes.unwrap_or(1)), 1, 4000),
         ("port", u64::from(causes.port), 1, 65_535),
     ];
+    within(&ranges, problems);
+}
+
+fn check_content_and_faults(causes: &Causes, problems: &mut Vec<String>) {
+    let (content, faults) = (&causes.content, &causes.faults);
+    let (breaks, reboot) = (faults.transfers.breaks.as_ref(), faults.reboot_during.as_ref());
+    let ranges = [
+        ("content.extensions", u64::from(content.extensions), 0, 5000),
+        ("content.mailboxes", u64::from(content.mailboxes), 0, 1000),
+        ("content.messagesPerMailbox", u64::from(content.messages_per_mailbox), 0, 100),
+        ("content.messageKilobytes", u64::from(content.message_kilobytes), 1, 10_000),
+        ("content.prompts", u64::from(content.prompts), 0, 1000),
+        ("content.promptKilobytes", u64::from(content.prompt_kilobytes), 1, 10_000),
+        ("content.fillerMegabytes", u64::from(content.filler_megabytes), 0, 16_000),
+        ("faults.diskMegabytes", u64::from(faults.disk_megabytes.unwrap_or(1)), 1, 1_000_000),
+        ("faults.packingKilobytesPerSecond", u64::from(faults.packing_kilobytes_per_second.unwrap_or(1)), 1, 10_000_000),
+        ("faults.transfers.kilobytesPerSecond", u64::from(faults.transfers.kilobytes_per_second.unwrap_or(1)), 1, 10_000_000),
+        ("faults.transfers.break.afterKilobytes", breaks.map_or(0, |breaks| u64::from(breaks.after_kilobytes)), 0, 100_000_000),
+        ("faults.rebootDuring.afterKilobytes", reboot.map_or(0, |reboot| u64::from(reboot.after_kilobytes)), 0, 100_000_000),
+        ("faults.rebootDuring.outageSeconds", reboot.map_or(0, |reboot| u64::from(reboot.outage_seconds)), 0, 86_400),
+        ("restore.outageSeconds", u64::from(causes.restore.outage_seconds), 0, 86_400),
+        ("phones.count", u64::from(causes.phones.count), 0, u64::from(MOST_PHONES)),
+    ];
+    within(&ranges, problems);
+    let mut length = |field: &str, text: Option<&str>| {
+        if text.is_some_and(|text| text.is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control)) {
+            problems.push(format!("{field}: must have 1 to 64 characters and no control characters"));
+        }
+    };
+    length("faults.transfers.break.token", breaks.and_then(|breaks| breaks.token.as_deref()));
+    length("faults.rebootDuring.token", reboot.map(|reboot| reboot.token.as_str()));
+    if let Some(network) = &causes.small_community_network {
+        length("smallCommunityNetwork.name", Some(&network.name));
+        for (index, unit) in network.units.iter().enumerate() {
+            length(&format!("smallCommunityNetwork.units[{index}]"), Some(unit));
+        }
+        if network.units.len() > MOST_UNITS {
+            problems.push(format!("smallCommunityNetwork.units: at most {MOST_UNITS} are possible, not {}", network.units.len()));
+        }
+    }
+}
+
+fn within(ranges: &[(&str, u64, u64, u64)], problems: &mut Vec<String>) {
     for (field, value, least, most) in ranges {
         if !(least..=most).contains(&value) {
             problems.push(format!("{field}: {value} is not between {least} and {most}"));
         }
     }
-    problems
 }
 
 fn check_texts(causes: &Causes, problems: &mut Vec<String>) {

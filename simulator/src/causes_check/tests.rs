@@ -39,6 +39,12 @@ fn an_impossible_cause_is_refused_by_its_field() {
         ("lockout: {attempts: 0}", "lockout.attempts"),
         ("certificates: {automaticPhoneProvisioning: true}", "automaticPhoneProvisioning"),
         ("servers: [{name: a, role: Primary}, {name: a, role: Expansion}]", "servers[1].name"),
+        ("content: {messageKilobytes: 0}", "content.messageKilobytes"),
+        ("faults: {diskMegabytes: 0}", "faults.diskMegabytes"),
+        ("faults: {transfers: {break: {afterKilobytes: 1, token: ''}}}", "faults.transfers.break.token"),
+        ("faults: {rebootDuring: {work: Sleeping, token: a}}", "Sleeping"),
+        ("phones: {count: 51}", "phones.count"),
+        ("smallCommunityNetwork: {name: Coast, units: ['']}", "smallCommunityNetwork.units[0]"),
     ] {
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains(field), "{text}: {error}");
