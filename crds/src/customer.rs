@@ -67,10 +67,23 @@ pub struct CustomerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub notes: Option<String>,
+    /// What happens when a system that nobody declared dials in with the customer's enrolment code. Manual: a Registration is made and waits for approval. Automatic: the system is let in at once.
+    #[serde(default)]
+    pub registration: RegistrationPolicy,
     /// Login names of people assigned to the customer by hand. Assignment counts in the dashboard; what kubectl may do is a matter of RBAC on the namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "assigned_users_schema")]
     pub assigned_users: Vec<String>,
+}
+
+/// What happens when a system that nobody declared dials in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RegistrationPolicy {
+    /// Somebody must approve it.
+    #[default]
+    Manual,
+    /// It is let in at once.
+    Automatic,
 }
 
 /// How to reach a customer.

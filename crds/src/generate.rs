@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use crate::{Customer, IPOffice, SimulatedSystem};
+use crate::{Backup, Customer, IPOffice, ObjectStore, Registration, Restore, SimulatedSystem};
 
 /// Every CustomResourceDefinition, in the order to apply them.
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -20,7 +20,15 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 
 /// The same with the defaults inside lists, which readers fill in.
 pub(crate) fn declared() -> Vec<CustomResourceDefinition> {
-    let mut all = vec![Customer::crd(), IPOffice::crd(), SimulatedSystem::crd()];
+    let mut all = vec![
+        Customer::crd(),
+        IPOffice::crd(),
+        Registration::crd(),
+        ObjectStore::crd(),
+        Backup::crd(),
+        Restore::crd(),
+        SimulatedSystem::crd(),
+    ];
     all.iter_mut().for_each(limit_name);
     all
 }
