@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::identity::{derive_customer_id, derive_system_id};
-use crds::{Customer, IPOffice, SimulatedSystem};
+use crds::{Backup, Customer, IPOffice, ObjectStore, Registration, Restore, SimulatedSystem};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::PartialObjectMeta;
@@ -15,7 +15,7 @@ use runtime::cache::{Cache, Feed, Pending};
 use runtime::watch::tolerant;
 use tokio_util::sync::CancellationToken;
 
-use crate::index::{Index, Place, age, place};
+use crate::index::{Action, ActionKind, Index, Place, age, place};
 
 /// Value of [`crate::MANAGED_BY`] on what belongs to simulated systems.
 pub const SIMULATION: &str = "switchboard-simulation";
@@ -27,6 +27,14 @@ pub struct Caches {
     pub customers: Arc<Cache<Customer>>,
     /// Systems.
     pub systems: Arc<Cache<IPOffice>>,
+    /// Systems nobody declared.
+    pub registrations: Arc<Cache<Registration>>,
+    /// Object stores.
+    pub stores: Arc<Cache<ObjectStore>>,
+    /// Backups.
+    pub backups: Arc<Cache<Backup>>,
+    /// Restores.
+    pub restores: Arc<Cache<Restore>>,
     /// Simulated systems.
     pub simulated: Arc<Cache<SimulatedSystem>>,
     /// Secrets: metadata only, their data is read where needed.
@@ -47,6 +55,10 @@ pub struct Caches {
 pub struct Feeds {
     customers: Feed<Customer>,
     systems: Feed<IPOffice>,
+    registrations: Feed<Registration>,
+    stores: Feed<ObjectStore>,
+    backups: Feed<Backup>,
+    restores: Feed<Restore>,
     simulated: Feed<SimulatedSystem>,
     secrets: Feed<PartialObjectMeta<Secret>>,
     pods: Feed<Pod>,
@@ -70,6 +82,10 @@ impl Caches {
     pub fn new() -> (Arc<Self>, Feeds) {
         let (customers, feed_customers) = Cache::new();
         let (systems, feed_systems) = Cache::new();
+        let (registrations, feed_registrations) = Cache::new();
+        let (stores, feed_stores) = Cache::new();
+        let (backups, feed_backups) = Cache::new();
+        let (restores, feed_restores) = Cache::new();
         let (simulated, feed_simulated) = Cache::new();
         let (secrets, feed_secrets) = Cache::new();
         let (pods, feed_pods) = Cache::new();
@@ -77,6 +93,10 @@ impl Caches {
         let caches = Arc::new(Self {
             customers,
             systems,
+            registrations,
+            stores,
+            backups,
+            restores,
             simulated,
             secrets,
             pods,
@@ -89,6 +109,10 @@ impl Caches {
         let feeds = Feeds {
             customers: feed_customers,
             systems: feed_systems,
+            registrations: feed_registrations,
+            stores: feed_stores,
+            backups: feed_backups,
+            restores: feed_restores,
             simulated: feed_simulated,
             secrets: feed_secrets,
             pods: feed_pods,
@@ -109,6 +133,22 @@ impl Caches {
         self.systems.subscribe(move |system| {
             if let Some(caches) = caches.upgrade() {
                 caches.system_changed(system);
+            }
+        });
+        let caches = Arc::downgrade(self);
+        self.backups.subscribe(move |backup| {
+            if let Some(caches) = caches.upgrade() {
+                let (namespace, name) = place(backup);
+                let system = caches.backups.get(&namespace, &name).map(|backup| (namespace.clone(), backup.spec.ip_office.clone()));
+                caches.index().set_action((ActionKind::Backup, (namespace, name)), system);
+            }
+        });
+        let caches = Arc::downgrade(self);
+        self.restores.subscribe(move |restore| {
+            if let Some(caches) = caches.upgrade() {
+                let (namespace, name) = place(restore);
+                let system = caches.restores.get(&namespace, &name).map(|restore| (namespace.clone(), restore.spec.ip_office.clone()));
+                caches.index().set_action((ActionKind::Restore, (namespace, name)), system);
             }
         });
     }
@@ -176,6 +216,11 @@ impl Caches {
         places.iter().filter_map(|(namespace, name)| self.systems.get(namespace, name)).collect()
     }
 
+    /// The actions that name a system.
+    pub fn actions_of(&self, system: &Place) -> Vec<Action> {
+        self.index().actions_of(system)
+    }
+
     /// Key of a system outside the cluster. Where its customer is missing the id is the one the customer would have.
     pub fn key(&self, system: &IPOffice) -> SystemKey {
         key_with(&self.customers, system)
@@ -188,6 +233,10 @@ impl Caches {
     pub async fn wait_until_ready(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
         self.customers.store().wait_until_ready().await?;
         self.systems.store().wait_until_ready().await?;
+        self.registrations.store().wait_until_ready().await?;
+        self.stores.store().wait_until_ready().await?;
+        self.backups.store().wait_until_ready().await?;
+        self.restores.store().wait_until_ready().await?;
         self.simulated.store().wait_until_ready().await?;
         self.secrets.store().wait_until_ready().await?;
         self.pods.store().wait_until_ready().await?;
@@ -217,6 +266,10 @@ impl Feeds {
         let feeds = futures::future::join_all([
             boxed(self.customers.run(tolerant(client.clone(), all.clone()))),
             boxed(self.systems.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.registrations.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.stores.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.backups.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.restores.run(tolerant(client.clone(), all.clone()))),
             boxed(self.simulated.run(tolerant(client.clone(), all))),
             boxed(self.secrets.run(secrets)),
             boxed(self.pods.run(tolerant(client.clone(), ours.clone()))),

@@ -64,6 +64,25 @@ impl<Id: Eq + Hash + Clone> Claims<Id> {
     }
 }
 
+/// Kinds that order an action on a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ActionKind {
+    /// `Backup`.
+    Backup,
+    /// `Restore`.
+    Restore,
+}
+
+impl ActionKind {
+    /// Name of the kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Backup => "Backup",
+            Self::Restore => "Restore",
+        }
+    }
+}
+
 /// All that is indexed.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -75,7 +94,12 @@ pub struct Index {
     pub systems: Claims<SystemKey>,
     systems_of: HashMap<Place, HashSet<Place>>,
     customer_of: HashMap<Place, Place>,
+    actions_of: HashMap<Place, BTreeSet<Action>>,
+    system_of: HashMap<Action, Place>,
 }
+
+/// An action: its kind, namespace and name.
+pub type Action = (ActionKind, Place);
 
 impl Index {
     /// The system belongs to this customer (which may not exist).
@@ -97,6 +121,33 @@ impl Index {
                 self.systems_of.remove(&customer);
             }
         }
+    }
+
+    /// The action names this system now, or is gone.
+    pub fn set_action(&mut self, action: Action, system: Option<Place>) {
+        let before = match &system {
+            Some(system) => self.system_of.insert(action.clone(), system.clone()),
+            None => self.system_of.remove(&action),
+        };
+        if before == system {
+            return;
+        }
+        if let Some(before) = before
+            && let Some(actions) = self.actions_of.get_mut(&before)
+        {
+            actions.remove(&action);
+            if actions.is_empty() {
+                self.actions_of.remove(&before);
+            }
+        }
+        if let Some(system) = system {
+            self.actions_of.entry(system).or_default().insert(action);
+        }
+    }
+
+    /// Actions that name this system.
+    pub fn actions_of(&self, system: &Place) -> Vec<Action> {
+        self.actions_of.get(system).map(|actions| actions.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Systems that name this customer.
@@ -133,6 +184,19 @@ mod tests {
         claims.claim(&at("b"), &"id", "2026-02");
         claims.claim(&at("a"), &"id", "2026-03");
         assert_eq!(claims.owner(&"id"), Some(&at("b")));
+    }
+
+    #[test]
+    fn an_action_made_anew_for_another_system_is_the_other_systems() {
+        let mut index = Index::default();
+        let action = (ActionKind::Backup, at("nightly"));
+        index.set_action(action.clone(), Some(at("hq")));
+        index.set_action(action.clone(), Some(at("hq")));
+        assert_eq!(index.actions_of(&at("hq")), [action.clone()]);
+        index.set_action(action.clone(), Some(at("shop")));
+        assert!(index.actions_of(&at("hq")).is_empty());
+        index.set_action(action, None);
+        assert!(index.actions_of(&at("shop")).is_empty());
     }
 
     #[test]

@@ -9,12 +9,19 @@ fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
 
 /// For customers and systems.
 pub fn operator() -> Vec<PolicyRule> {
-    let kinds = ["customers", "ipoffices"];
+    let kinds = ["customers", "ipoffices", "registrations", "objectstores", "backups", "restores"];
+    let parts = |part: &str| kinds.map(|kind| format!("{kind}/{part}"));
+    let (statuses, finalizers) = (parts("status"), parts("finalizers"));
     vec![
         // Finalizers are set and removed by patches of the objects themselves.
         rule(&[crds::GROUP], &kinds, &["get", "list", "watch", "patch"]),
-        rule(&[crds::GROUP], &["customers/status", "ipoffices/status"], &["patch"]),
-        rule(&[crds::GROUP], &["customers/finalizers", "ipoffices/finalizers"], &["update"]),
+        rule(&[crds::GROUP], &statuses.each_ref().map(String::as_str), &["patch"]),
+        rule(&[crds::GROUP], &finalizers.each_ref().map(String::as_str), &["update"]),
+        // Systems nobody declared are registered, and approved ones made.
+        rule(&[crds::GROUP], &["registrations", "ipoffices"], &["create"]),
+        rule(&[crds::GROUP], &["registrations"], &["delete"]),
+        // Of the finished ones the newest stay.
+        rule(&[crds::GROUP], &["backups", "restores"], &["delete"]),
         // Subscriptions are written, passwords of service users read; watched as metadata.
         rule(&[""], &["secrets"], &["get", "list", "watch", "create", "patch"]),
         rule(&["events.k8s.io"], &["events"], &["create", "patch"]),
