@@ -89,7 +89,9 @@ impl Api {
             Route::Objects(target) => asked(call, target, verb(call, target)),
             // What is served is no secret to anyone who is known, and that it is well to no one at all.
             Route::Version | Route::Health => return Ok(()),
-            Route::Nowhere => Attributes { verb: call.method.as_str().to_lowercase(), path: call.path.clone(), ..Attributes::default() },
+            Route::Nowhere | Route::Metrics => {
+                Attributes { verb: call.method.as_str().to_lowercase(), path: call.path.clone(), ..Attributes::default() }
+            }
             _ if call.user.is_in(AUTHENTICATED) => return Ok(()),
             _ => Attributes { verb: call.method.as_str().to_lowercase(), path: call.path.clone(), ..Attributes::default() },
         };

@@ -23,6 +23,25 @@ impl Requests {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
     }
 
+    /// The counts as Prometheus reads them, under the name and with the labels of a Kubernetes API server.
+    pub fn exposition(&self) -> String {
+        let mut text = "# HELP apiserver_request_total Requests answered, by verb, resource and HTTP code.\n".to_owned();
+        text.push_str("# TYPE apiserver_request_total counter\n");
+        for (RequestKind { verb, resource, code }, count) in self.read() {
+            let verb = match verb.as_str() {
+                "create" => "POST".to_owned(),
+                "update" => "PUT".to_owned(),
+                other => other.to_uppercase(),
+            };
+            let (path, group) = resource.split_once('.').unwrap_or((&resource, ""));
+            let (plural, subresource) = path.split_once('/').unwrap_or((path, ""));
+            let plural = if plural == "-" { "" } else { plural };
+            let labels = format!(r#"code="{code}",group="{group}",resource="{plural}",subresource="{subresource}",verb="{verb}""#);
+            text.push_str(&format!("apiserver_request_total{{{labels}}} {count}\n"));
+        }
+        text
+    }
+
     pub fn read(&self) -> BTreeMap<RequestKind, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -235,6 +235,7 @@ impl Api {
         match route {
             Route::Version => document(version()),
             Route::Health => Ok(respond::bytes(200, "text/plain; charset=utf-8", "ok")),
+            Route::Metrics => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", self.0.requests.exposition())),
             Route::CoreVersions if aggregated() => Ok(discovery::aggregated(kinds, true, call)),
             Route::Groups if aggregated() => Ok(discovery::aggregated(kinds, false, call)),
             Route::CoreVersions => document(discovery::core_versions(kinds)),

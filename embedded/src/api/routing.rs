@@ -12,6 +12,8 @@ pub(super) enum Route {
     Version,
     /// `/healthz`, `/livez`, `/readyz` and their parts.
     Health,
+    /// `/metrics`.
+    Metrics,
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -57,6 +59,7 @@ pub(super) fn route(kinds: &Kinds, path: &str) -> Route {
     match segments.as_slice() {
         ["version"] => Route::Version,
         ["healthz" | "livez" | "readyz", ..] => Route::Health,
+        ["metrics"] => Route::Metrics,
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
         ["apis", group] if kinds.all().any(|resource| resource.group == *group) => Route::Group((*group).to_owned()),

@@ -121,3 +121,19 @@ async fn requests_are_counted_by_verb_resource_and_code() {
     let count = |verb: &str, code| counters.get(&super::super::RequestKind { verb: verb.into(), resource: "pods".into(), code }).copied();
     assert_eq!((count("list", 200), count("get", 404), count("create", 201)), (Some(1), Some(1), None));
 }
+
+#[tokio::test]
+async fn counts_are_exposed_as_an_api_server_exposes_them_to_those_who_may() {
+    let server = Server::new().await;
+    server.get("/api/v1/pods").await;
+    server.get("/apis/apps/v1/namespaces/default/deployments/none/scale").await;
+    let text = server.get("/metrics").await.body;
+    let text = text.as_str().unwrap();
+    for line in [
+        r#"apiserver_request_total{code="200",group="",resource="pods",subresource="",verb="LIST"} 1"#,
+        r#"apiserver_request_total{code="404",group="apps",resource="deployments",subresource="scale",verb="GET"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+    assert_eq!(server.send(&User::new("joe", &[]), "GET", "/metrics", &[], "").await.code, 403);
+}
