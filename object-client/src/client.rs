@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub client: Client,
     /// For what others do: signs for the endpoint that they dial, and dials nothing.
     pub signer: Client,
+    /// Longest time of an attempt, and longest wait for the next bytes of a body.
+    pub attempt: Duration,
 }
 
 impl fmt::Debug for ObjectClient {
@@ -55,12 +57,20 @@ impl ObjectClient {
     /// # Errors
     /// [`StoreError::Configuration`] where the options cannot be used.
     pub fn new(options: Options) -> Result<Self, StoreError> {
+        Self::with_attempt_timeout(options, ATTEMPT_TIMEOUT)
+    }
+
+    /// The same with another bound instead of [`ATTEMPT_TIMEOUT`], for stores on the same machine.
+    ///
+    /// # Errors
+    /// As [`ObjectClient::new`].
+    pub fn with_attempt_timeout(options: Options, attempt: Duration) -> Result<Self, StoreError> {
         options.check()?;
         let connections = http_client::build(&options)?;
-        let client = Client::from_conf(configuration(&options, &options.endpoint, connections.clone()).build());
+        let client = Client::from_conf(configuration(&options, &options.endpoint, connections.clone(), attempt).build());
         let endpoint = options.system_endpoint.as_ref().unwrap_or(&options.endpoint);
-        let signer = Client::from_conf(configuration(&options, endpoint, connections).build());
-        Ok(Self { inner: Arc::new(Inner { options, client, signer }) })
+        let signer = Client::from_conf(configuration(&options, endpoint, connections, attempt).build());
+        Ok(Self { inner: Arc::new(Inner { options, client, signer, attempt }) })
     }
 
     /// What the client was made with.
@@ -123,7 +133,7 @@ impl ObjectClient {
     }
 }
 
-fn configuration(options: &Options, endpoint: &str, connections: SharedHttpClient) -> Builder {
+fn configuration(options: &Options, endpoint: &str, connections: SharedHttpClient, attempt: Duration) -> Builder {
     let token = options.session_token.as_ref().map(|token| token.expose().to_owned());
     let secret: &Secret = &options.secret_access_key;
     let credentials = Credentials::new(options.access_key_id.clone(), secret.expose(), token, None, "switchboard");
@@ -135,7 +145,7 @@ fn configuration(options: &Options, endpoint: &str, connections: SharedHttpClien
         .endpoint_url(endpoint)
         .force_path_style(options.addressing == Addressing::Path)
         .http_client(connections)
-        .timeout_config(timeouts(ATTEMPT_TIMEOUT))
+        .timeout_config(timeouts(attempt))
         .retry_config(retries)
         // Of its own, so that one store that is down does not use up the retries of the others.
         .retry_partition(RetryPartition::new(format!("{endpoint} {}", options.bucket)))

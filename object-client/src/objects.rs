@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::client::{ObjectClient, timeouts};
 use crate::error::{StoreError, answer, classify};
-use crate::options::{ATTEMPT_TIMEOUT, Encryption, LockMode, ObjectLock};
+use crate::options::{Encryption, LockMode, ObjectLock};
 
 /// Bytes a second that a connection is expected to carry at least: larger objects get more time.
 const SLOWEST: u64 = 256 << 10;
@@ -127,7 +127,7 @@ impl ObjectClient {
     async fn put_if_absent(&self, key: &str, bytes: &Bytes) -> Result<Put, StoreError> {
         let what = format!("write {key}");
         let request = self.locked(self.put_request(key, bytes))?.if_none_match("*");
-        let Err(error) = request.customize().config_override(patience(bytes.len())).send().await else {
+        let Err(error) = request.customize().config_override(self.patience(bytes.len())).send().await else {
             return Ok(Put::Done);
         };
         match answer(&error).map(|answer| (answer.status, answer.code)) {
@@ -164,7 +164,7 @@ impl ObjectClient {
 
     async fn put(&self, key: &str, request: PutObjectFluentBuilder, length: usize) -> Result<(), StoreError> {
         let what = format!("write {key}");
-        let sent = request.customize().config_override(patience(length)).send().await;
+        let sent = request.customize().config_override(self.patience(length)).send().await;
         sent.map(drop).map_err(|error| classify(error, self.asked(&what)))
     }
 
@@ -221,6 +221,12 @@ impl ObjectClient {
         }
     }
 
+    /// Time for an attempt to send so many bytes.
+    fn patience(&self, length: usize) -> aws_sdk_s3::config::Builder {
+        let more = Duration::from_secs(length as u64 / SLOWEST);
+        Config::builder().timeout_config(timeouts(self.inner.attempt + more))
+    }
+
     pub(crate) fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         match &self.options().encryption {
             None => (None, None),
@@ -241,10 +247,4 @@ impl ObjectClient {
         };
         Ok((Some(mode), Some(DateTime::from(until))))
     }
-}
-
-/// Time for an attempt to send so many bytes.
-fn patience(length: usize) -> aws_sdk_s3::config::Builder {
-    let more = Duration::from_secs(length as u64 / SLOWEST);
-    Config::builder().timeout_config(timeouts(ATTEMPT_TIMEOUT + more))
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::client::ObjectClient;
 use crate::error::{StoreError, answer, classify, unreachable};
-use crate::options::{ATTEMPT_TIMEOUT, ATTEMPTS};
+use crate::options::ATTEMPTS;
 
 /// An object that is being read. Only the piece at hand is in memory.
 pub struct ObjectReader {
@@ -70,11 +70,12 @@ impl ObjectReader {
     /// The next bytes; none after the last one. Exactly [`ObjectReader::size`] bytes come, or an error. A broken connection is made again where it
     /// broke, and the object is the same one: it is asked for by its ETag.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let patience = self.client.inner.attempt;
         loop {
             if self.offset == self.size {
                 return Ok(None);
             }
-            let reason = match tokio::time::timeout(ATTEMPT_TIMEOUT, self.body.next()).await {
+            let reason = match tokio::time::timeout(patience, self.body.next()).await {
                 Ok(Some(Ok(bytes))) if bytes.is_empty() => continue,
                 Ok(Some(Ok(bytes))) => {
                     self.failures = 0;
@@ -86,7 +87,7 @@ impl ObjectReader {
                 }
                 Ok(Some(Err(error))) => format!("{error} after {} bytes", self.offset),
                 Ok(None) => format!("it ended after {} of {} bytes", self.offset, self.size),
-                Err(_) => format!("no byte came for {} s", ATTEMPT_TIMEOUT.as_secs()),
+                Err(_) => format!("no byte came for {} s", patience.as_secs()),
             };
             self.failures += 1;
             let what = format!("read {}", self.key);

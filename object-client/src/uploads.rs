@@ -35,8 +35,8 @@ pub struct UploadedPart {
     pub size: u64,
     /// Its ETag.
     pub etag: String,
-    /// Its SHA-256 as the store keeps it; none where the store keeps none, and then nothing confirms the bytes but that the store accepted the
-    /// signed digest with them.
+    /// Its SHA-256 as the store lists it; none where the store does not, and then nothing confirms the bytes but that the store took them with the
+    /// digest signed.
     pub sha256: Option<Sha256>,
 }
 
@@ -116,7 +116,8 @@ impl ObjectClient {
         Ok(parts)
     }
 
-    /// Makes the object of its parts, and asks for its size afterwards. May be repeated: where the store does not know the upload any more and the
+    /// Makes the object of its parts, and asks for its size afterwards. Give the digest of every part, from the order that put it where the store
+    /// listed none: stores that do not list them demand them here all the same (SeaweedFS does). May be repeated: where the store does not know the upload any more and the
     /// object is there with the right size, it is done. Whether its bytes are right [`ObjectClient::stored`] says, as far as the store keeps checksums.
     ///
     /// # Errors

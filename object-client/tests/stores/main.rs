@@ -1,0 +1,20 @@
+//! The client against real stores: SeaweedFS (`tools/install.sh` puts its program into `.tools/`). What holds for one must hold for
+//! the other, but for what [`store::Store`] says they keep.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod curl;
+mod objects;
+mod refusals;
+mod seaweedfs;
+mod store;
+mod uploads;
+
+/// Runs each of these functions against every store.
+macro_rules! against_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod seaweedfs {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(&crate::seaweedfs::start().await).await })*
+        }
+    };
+}
+pub(crate) use against_every_store;
