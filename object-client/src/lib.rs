@@ -11,6 +11,7 @@
 //! | [`uploads`] | uploads in parts |
 //! | [`presign`] | requests that others may make |
 //! | [`catalogue`] | what backups there are |
+//! | [`verification`] | reading a backup again |
 //! | [`error`] | why a store did not do it |
 //!
 //! Every call is bounded in time: [`options::CONNECT_TIMEOUT`] to connect, [`options::ATTEMPT_TIMEOUT`] an attempt, [`options::ATTEMPTS`] attempts.
@@ -25,7 +26,9 @@ pub mod objects;
 pub mod options;
 pub mod presign;
 pub mod reader;
+mod unpacking;
 pub mod uploads;
+pub mod verification;
 
 pub use catalogue::catalogue;
 pub use client::{ObjectClient, Probe};
