@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use crds::IPOffice;
-use gateway::{Credentials, Directory, DirectoryError, SystemEntry};
+use gateway::{Candidate, Credentials, Directory, DirectoryError, Registered, SystemEntry};
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::caches::Caches;
 use crate::index::place;
+use crate::registration::Registrar;
 
 /// Field manager of `status.enrolment`.
 const MANAGER: &str = "switchboard-enrolment";
@@ -44,6 +45,7 @@ pub struct KubernetesDirectory {
     client: ClientWithoutDebug,
     caches: Arc<Caches>,
     codes: Arc<EnrolmentCodes>,
+    registrar: Registrar,
     /// Enrolments written by this process that the cache may not show yet, by uid of the IPOffice.
     written: Mutex<HashMap<String, String>>,
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -59,7 +61,9 @@ impl std::fmt::Debug for ClientWithoutDebug {
 impl KubernetesDirectory {
     /// Over these caches and codes.
     pub fn new(client: Client, caches: Arc<Caches>, codes: Arc<EnrolmentCodes>) -> Self {
-        Self { client: ClientWithoutDebug(client), caches, codes, written: Mutex::default(), one_at_a_time: tokio::sync::Mutex::default() }
+        let registrar = Registrar::new(client.clone(), Arc::clone(&caches));
+        let client = ClientWithoutDebug(client);
+        Self { client, caches, codes, registrar, written: Mutex::default(), one_at_a_time: tokio::sync::Mutex::default() }
     }
 
     /// The object of a system that may connect: not being deleted, its customer neither, and its id its own.
@@ -93,11 +97,15 @@ fn whole_seconds(time: jiff::Timestamp) -> jiff::Timestamp {
 
 #[async_trait]
 impl Directory for KubernetesDirectory {
+    fn customer_code(&self, customer: &CustomerId) -> Option<Secret> {
+        self.caches.owner_of_customer_id(customer).and_then(|_| self.codes.get(customer))
+    }
+
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
         let system = self.object(key)?;
         let enrolment_id = self.enrolment_of(&system);
         let enrolment_allowed = enrolment_id.is_none() || system.spec.allow_reenrolment;
-        Some(SystemEntry { enrolment_code: self.codes.get(&key.customer), enrolment_id, enrolment_allowed })
+        Some(SystemEntry { enrolment_id, enrolment_allowed })
     }
 
     async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
@@ -127,6 +135,14 @@ impl Directory for KubernetesDirectory {
         api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await.map_err(unavailable)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());
         Ok(())
+    }
+
+    fn registration(&self, key: &SystemKey) -> Option<Registered> {
+        self.registrar.standing(key)
+    }
+
+    async fn register(&self, key: &SystemKey, candidate: &Candidate) -> Result<Registered, DirectoryError> {
+        self.registrar.register(key, candidate).await
     }
 
     async fn credentials(&self, key: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {

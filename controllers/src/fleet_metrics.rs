@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crds::registration::Decision;
 use model::connectivity::{Colour, Message};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -15,6 +16,7 @@ struct FleetMetrics {
     customers: IntGauge,
     systems: IntGaugeVec,
     messages: IntGaugeVec,
+    registrations: IntGaugeVec,
     simulated: IntGauge,
 }
 
@@ -34,6 +36,10 @@ pub fn register(registry: &Registry, caches: Arc<Caches>) -> Result<(), promethe
             ),
             &["message"],
         )?,
+        registrations: IntGaugeVec::new(
+            Opts::new("switchboard_registrations", "Registrations of systems that nobody declared, by decision."),
+            &["decision"],
+        )?,
         simulated: IntGauge::new("switchboard_simulated_systems", "Simulated systems.")?,
     }))
 }
@@ -43,6 +49,7 @@ impl Collector for FleetMetrics {
         let mut all = self.customers.desc();
         all.extend(self.systems.desc());
         all.extend(self.messages.desc());
+        all.extend(self.registrations.desc());
         all.extend(self.simulated.desc());
         all
     }
@@ -65,12 +72,18 @@ impl Collector for FleetMetrics {
             let count = messages.get(message.reason()).copied().unwrap_or_default();
             self.messages.with_label_values(&[message.reason()]).set(count);
         }
+        let registrations = self.caches.registrations.store().state();
+        for (decision, label) in [(Decision::Pending, "pending"), (Decision::Approved, "approved"), (Decision::Denied, "denied")] {
+            let count = registrations.iter().filter(|registration| registration.spec.decision == decision).count();
+            self.registrations.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
         self.customers.set(count(self.caches.customers.store().len()));
         self.simulated.set(count(self.caches.simulated.store().len()));
         let mut all = self.customers.collect();
         all.extend(self.systems.collect());
         all.extend(self.messages.collect());
+        all.extend(self.registrations.collect());
         all.extend(self.simulated.collect());
         all
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`customer`] | ids, the subscription Secret, counts by colour |
 //! | [`ipoffice`] | connectivity, settings, credentials; alone grants the lock |
+//! | [`registration`] | systems nobody declared, from the gateway to their IPOffice |
 //! | [`simulated_system`] | pods that pretend to be systems |
 //! | [`caches`] | one watch a kind, shared |
 //! | [`index`] | who uses which id |
@@ -20,6 +21,7 @@ pub mod finalizer;
 pub mod fleet_metrics;
 pub mod index;
 pub mod ipoffice;
+pub mod registration;
 pub mod rules;
 pub mod simulated_system;
 

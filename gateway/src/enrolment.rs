@@ -22,10 +22,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::authority::{IssueError, Issued, RequestedKey};
-use crate::directory::DirectoryError;
+use crate::directory::{Candidate, DirectoryError};
 use crate::identity::Identity;
 use crate::options::Limits;
+use crate::peers::Unproved;
 use crate::rate::{MeterTable, SharedMeter};
+use crate::registration;
 use crate::shared::Shared;
 
 /// Enrolments that are remembered, so that a system whose answer was lost can ask again with the same key.
@@ -43,6 +45,8 @@ pub(crate) struct Enrolments {
     per_customer: MeterTable,
     together: SharedMeter,
     renewals: MeterTable,
+    /// New systems that nobody declared.
+    pub(crate) registrations: MeterTable,
     recent: Mutex<VecDeque<Recent>>,
     /// Codes are compared by their keyed digests, so that not even the length shows in the time it takes.
     comparison: hmac::Key,
@@ -56,6 +60,7 @@ impl Enrolments {
             per_customer: MeterTable::new(limits.failures_per_customer, limits.failure_places),
             together: SharedMeter::new(limits.failures),
             renewals: MeterTable::new(limits.renewals, limits.failure_places),
+            registrations: MeterTable::new(limits.registrations, limits.failure_places),
             recent: Mutex::new(VecDeque::new()),
             comparison: hmac::Key::new(hmac::HMAC_SHA256, &random),
         }
@@ -116,20 +121,30 @@ fn network_of(address: IpAddr) -> IpAddr {
 /// `POST /v1/enrol`.
 pub(crate) async fn enrol(shared: &Arc<Shared>, address: IpAddr, body: &[u8]) -> Result<CertificateAnswer, Problem> {
     let request: EnrolmentRequest = read(body)?;
-    let customer = request.customer_id;
-    shared.enrolments.take_try(address, &customer).map_err(too_many)?;
-    let key = SystemKey { customer: customer.clone(), system: request.system_id };
-    let entry = shared.directory.system(&key);
-    let code = entry.as_ref().and_then(|entry| entry.enrolment_code.as_ref());
-    if !shared.enrolments.matches(code, &request.enrolment_code) {
+    request.check().map_err(|error| problem(ProblemReason::Malformed, error.to_string()))?;
+    let key = SystemKey { customer: request.customer_id, system: request.system_id };
+    shared.enrolments.take_try(address, &key.customer).map_err(|wait| {
+        shared.peers.note(address, &key, Unproved::TooManyRequests, jiff::Timestamp::now());
+        too_many(wait, "tries", "check the enrolment code before the next")
+    })?;
+    // The customer's code alone is asked for here: whether the system is known costs and changes nothing until the code was right.
+    let code = shared.directory.customer_code(&key.customer);
+    if !shared.enrolments.matches(code.as_ref(), &request.enrolment_code) {
+        let why = if code.is_some() { Unproved::WrongCode } else { Unproved::UnknownCustomer };
+        shared.peers.note(address, &key, why, jiff::Timestamp::now());
         return Err(problem(
             ProblemReason::NotRecognised,
             "customer id, system id or enrolment code is wrong; compare them with the subscription e-mail",
         ));
     }
-    shared.enrolments.give_back_try(address, &customer);
+    shared.enrolments.give_back_try(address, &key.customer);
+    shared.peers.proved(address, &key);
     let requested = RequestedKey::from_request(&request.certificate_request).map_err(|error| issue_problem(&error))?;
-    let entry = entry.ok_or_else(already_enrolled)?;
+    let Some(entry) = shared.directory.system(&key) else {
+        let address = address.to_canonical();
+        let candidate = Candidate { name: request.system_name, profile: request.profile, version: request.version, address };
+        return Err(registration::turn_away(shared, key, candidate).await);
+    };
     if entry.enrolment_allowed {
         let identity = Identity { key, enrolment_id: Uuid::new_v4().to_string() };
         let issued = issue(shared, &requested, &identity)?;
@@ -171,7 +186,7 @@ async fn record(shared: &Arc<Shared>, identity: &Identity, digest: [u8; 32]) -> 
 /// `POST /v1/renew`.
 pub(crate) fn renew(shared: &Shared, identity: &Identity, body: &[u8]) -> Result<CertificateAnswer, Problem> {
     let request: RenewalRequest = read(body)?;
-    shared.enrolments.renewals.take(&identity.key).map_err(too_many)?;
+    shared.enrolments.renewals.take(&identity.key).map_err(|wait| too_many(wait, "renewals", "renew once renewAfter has come"))?;
     let requested = RequestedKey::from_request(&request.certificate_request).map_err(|error| issue_problem(&error))?;
     let issued = issue(shared, &requested, identity)?;
     tracing::info!(customer = %identity.key.customer, system = %identity.key.system, "certificate renewed");
@@ -221,11 +236,12 @@ pub(crate) fn unavailable() -> Problem {
     Problem { retry_after_seconds: Some(5), ..problem(ProblemReason::Unavailable, "COM cannot answer now; try again in a moment") }
 }
 
-fn too_many(wait: Duration) -> Problem {
-    let seconds = wait.as_secs_f64().ceil();
+/// A refusal of too many of something, with advice.
+pub(crate) fn too_many(wait: Duration, what: &str, advice: &str) -> Problem {
+    let seconds = (wait.as_secs_f64().ceil() as u64).max(1);
     Problem {
-        retry_after_seconds: Some((seconds as u64).max(1)),
-        ..problem(ProblemReason::TooManyRequests, format!("too many tries; wait {seconds} s and check the enrolment code before the next"))
+        retry_after_seconds: Some(seconds),
+        ..problem(ProblemReason::TooManyRequests, format!("too many {what}; wait {seconds} s, and {advice}"))
     }
 }
 

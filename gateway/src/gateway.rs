@@ -21,6 +21,7 @@ use crate::connections;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::peers::UnprovedPeers;
 use crate::server_certificate::{ServerCertificate, ServerCertificateError};
 use crate::sessions::link::Link;
 use crate::shared::Shared;
@@ -117,6 +118,11 @@ impl Gateway {
     /// The way to the systems that are connected here.
     pub fn link(&self) -> Arc<dyn SystemLink> {
         Arc::new(Link { table: self.shared.table.clone(), requests_in_flight: self.shared.limits.requests_in_flight })
+    }
+
+    /// Who tried to enrol and proved nothing.
+    pub fn unproved_peers(&self) -> Arc<UnprovedPeers> {
+        self.shared.peers.clone()
     }
 
     /// Its numbers, to be registered.

@@ -122,9 +122,11 @@ fn session(peer: &Peer<'_>, request: Request<Incoming>) -> Result<Answer, Proble
 
 fn status_of(reason: ProblemReason) -> StatusCode {
     match reason {
-        ProblemReason::NotRecognised | ProblemReason::CertificateNotAccepted => StatusCode::FORBIDDEN,
+        ProblemReason::NotRecognised | ProblemReason::CertificateNotAccepted | ProblemReason::ApprovalPending | ProblemReason::Denied => {
+            StatusCode::FORBIDDEN
+        }
         ProblemReason::AlreadyEnrolled => StatusCode::CONFLICT,
-        ProblemReason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ProblemReason::TooManyRequests | ProblemReason::TooManyRegistrations => StatusCode::TOO_MANY_REQUESTS,
         ProblemReason::Malformed | ProblemReason::UnsupportedVersion => StatusCode::BAD_REQUEST,
         ProblemReason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemReason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,6 +7,7 @@
 //! | [`options`] | addresses, bounds, waits |
 //! | [`authority`] | COM's certificate authority |
 //! | [`gateway`] | listens, hands out its parts, goes down in order |
+//! | [`peers`] | who tried to enrol and proved nothing |
 //! | [`metrics`] | numbers for Prometheus |
 
 pub mod authority;
@@ -19,14 +20,17 @@ mod http;
 mod identity;
 pub mod metrics;
 pub mod options;
+pub mod peers;
 mod rate;
+mod registration;
 mod server_certificate;
 mod sessions;
 mod shared;
 
 pub use authority::Authority;
-pub use directory::{Credentials, Directory, DirectoryError, SystemEntry};
+pub use directory::{Candidate, Credentials, Directory, DirectoryError, Registered, SystemEntry};
 pub use gateway::{BindError, Gateway, RunError};
 pub use metrics::Metrics;
 pub use options::Options;
+pub use peers::UnprovedPeers;
 pub use server_certificate::ServerCertificateError;

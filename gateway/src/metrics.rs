@@ -9,6 +9,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use protocol::enrolment::ProblemReason;
 use protocol::message::FromSystem;
 
+use crate::peers::{Unproved, UnprovedPeers};
 use crate::sessions::end::EndReason;
 use crate::sessions::table::Table;
 
@@ -44,6 +45,9 @@ fn problem_label(reason: ProblemReason) -> &'static str {
         ProblemReason::UnsupportedVersion => "unsupported_version",
         ProblemReason::CertificateNotAccepted => "certificate_not_accepted",
         ProblemReason::Unavailable => "unavailable",
+        ProblemReason::ApprovalPending => "approval_pending",
+        ProblemReason::Denied => "denied",
+        ProblemReason::TooManyRegistrations => "too_many_registrations",
     }
 }
 
@@ -84,10 +88,11 @@ pub struct Metrics {
     sign_ins: IntCounterVec,
     refusals: IntCounterVec,
     sessions: SessionsCollector,
+    peers: PeersCollector,
 }
 
 impl Metrics {
-    pub(crate) fn new(table: Weak<Table>) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(table: Weak<Table>, peers: Weak<UnprovedPeers>) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
         Ok(Self {
             connections: IntGauge::new("switchboard_gateway_connections", "Connections of systems and of peers that proved nothing yet.")?,
@@ -97,6 +102,7 @@ impl Metrics {
             sign_ins: counters("switchboard_gateway_sign_ins_total", "Sign-ins to systems, by what the system decided.", "outcome")?,
             refusals: counters("switchboard_gateway_refusals_total", "Refused connections and requests, by why.", "reason")?,
             sessions: SessionsCollector::new(table)?,
+            peers: PeersCollector::new(peers)?,
         })
     }
 
@@ -109,7 +115,8 @@ impl Metrics {
         for counters in [&self.enrolments, &self.session_ends, &self.messages, &self.sign_ins, &self.refusals] {
             registry.register(Box::new(counters.clone()))?;
         }
-        registry.register(Box::new(self.sessions.clone()))
+        registry.register(Box::new(self.sessions.clone()))?;
+        registry.register(Box::new(self.peers.clone()))
     }
 
     pub(crate) fn connection(&self) -> ConnectionGauge {
@@ -175,6 +182,34 @@ impl Collector for SessionsCollector {
         let (connected, signed_in) = self.table.upgrade().map_or((0, 0), |table| table.count());
         self.gauge.with_label_values(&["connected"]).set(connected);
         self.gauge.with_label_values(&["signed_in"]).set(signed_in);
+        self.gauge.collect()
+    }
+}
+
+/// Counts the peers that proved nothing when it is asked, from the list itself.
+#[derive(Debug, Clone)]
+struct PeersCollector {
+    peers: Weak<UnprovedPeers>,
+    gauge: IntGaugeVec,
+}
+
+impl PeersCollector {
+    fn new(peers: Weak<UnprovedPeers>) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("switchboard_gateway_unproved_peers", "Peers of the last day that tried to enrol and proved nothing, by why.");
+        Ok(Self { peers, gauge: IntGaugeVec::new(opts, &["reason"])? })
+    }
+}
+
+impl Collector for PeersCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for reason in Unproved::ALL {
+            let count = self.peers.upgrade().map_or(0, |peers| peers.count(reason));
+            self.gauge.with_label_values(&[reason.label()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         self.gauge.collect()
     }
 }

@@ -68,6 +68,8 @@ pub struct Limits {
     pub failures: Rate,
     /// Renewals of one system.
     pub renewals: Rate,
+    /// New systems of one customer that nobody declared and that know its code.
+    pub registrations: Rate,
     /// Places in each table of refused enrolments. It never grows: the least guilty makes room.
     pub failure_places: usize,
     /// Log lines caused by misbehaving peers.
@@ -91,6 +93,7 @@ impl Default for Limits {
             failures_per_customer: rate(60, 1000),
             failures: rate(600, 50),
             renewals: rate(5, 60_000),
+            registrations: rate(100, 10_000),
             failure_places: 4096,
             peer_log_lines: rate(50, 200),
         }

@@ -12,6 +12,7 @@ use crate::enrolment::Enrolments;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::options::{Limits, Times};
+use crate::peers::UnprovedPeers;
 use crate::rate::SharedMeter;
 use crate::sessions::table::Table;
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
     pub(crate) metrics: Metrics,
     pub(crate) enrolments: Enrolments,
+    pub(crate) peers: Arc<UnprovedPeers>,
     pub(crate) handshakes: Semaphore,
     pub(crate) sessions: Arc<Semaphore>,
     pub(crate) proofs: Arc<Semaphore>,
@@ -40,9 +42,11 @@ impl Shared {
         directory: Arc<dyn Directory>,
     ) -> Result<Self, prometheus::Error> {
         let table = Arc::new(Table::default());
+        let peers = Arc::new(UnprovedPeers::default());
         Ok(Self {
-            metrics: Metrics::new(Arc::downgrade(&table))?,
+            metrics: Metrics::new(Arc::downgrade(&table), Arc::downgrade(&peers))?,
             table,
+            peers,
             enrolments: Enrolments::new(&limits),
             handshakes: Semaphore::new(limits.handshakes.max(1)),
             sessions: Arc::new(Semaphore::new(limits.sessions.max(1))),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use controllers::caches::{Caches, Feeds};
 use controllers::directory::{EnrolmentCodes, KubernetesDirectory};
-use controllers::{customer, fleet_metrics, ipoffice, simulated_system};
+use controllers::{customer, fleet_metrics, ipoffice, registration, simulated_system};
 use gateway::Gateway;
 use kube::Client;
 use prometheus::Registry;
@@ -70,7 +70,8 @@ impl Operator {
         gateway.metrics().register(&registry)?;
         fleet_metrics::register(&registry, Arc::clone(&caches))?;
         let metrics = ReconcileMetrics::register(&registry)?;
-        let probes = Probes::new(registry, level);
+        let peers = gateway.unproved_peers();
+        let probes = Probes::new(registry, level).with_peers(move || serde_json::json!({"peers": peers.list()}));
         Ok(Self { client, settings, caches, feeds, codes, gateway, probes, listener, metrics, ready })
     }
 
@@ -88,6 +89,7 @@ impl Operator {
         // Everyone subscribes before the first object comes.
         let customers = customer::triggers(&self.caches);
         let systems = ipoffice::triggers(&self.caches);
+        let registrations = registration::triggers(&self.caches);
         let simulated = simulated_system::triggers(&self.caches);
         let (client, caches, metrics, stop) = (self.client.clone(), Arc::clone(&self.caches), self.metrics.clone(), shutdown.clone());
         let (codes, image, ready, probes) = (self.codes, self.settings.simulator_image, self.ready.take(), self.probes.clone());
@@ -106,6 +108,8 @@ impl Operator {
                 ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&link) as Arc<dyn SystemLink>, grace);
             let two = ipoffice::run(Arc::new(context), orders, Arc::clone(&systems), metrics.clone(), stop.clone());
             let three = ipoffice::follow_sessions(Arc::clone(&caches), link, systems, stop.clone());
+            let context = registration::Context { client: client.clone(), caches: Arc::clone(&caches) };
+            let six = registration::run(Arc::new(context), registrations, metrics.clone(), stop.clone());
             let context = simulated_system::Context { client, caches, image };
             let four = simulated_system::run(Arc::new(context), simulated, metrics, stop.clone());
             // Systems are let in only now: before, the gateway would not know them and send them away for a while.
@@ -117,7 +121,7 @@ impl Operator {
                 }
                 gateway.run(stop.clone()).await
             };
-            let (.., result) = tokio::join!(one, two, three, four, five);
+            let (.., result) = tokio::join!(one, two, three, four, six, five);
             result
         });
         let result = tasks.run().await;

@@ -2,6 +2,8 @@
 
 use model::ids::{CustomerId, SystemId};
 use model::secret::Secret;
+use model::system::Profile;
+use model::version::SoftwareVersion;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/enrol`.
@@ -18,6 +20,44 @@ pub struct EnrolmentRequest {
     pub enrolment_code: Secret,
     /// PKCS #10 certificate request in PEM, signed by the key the certificate is for. Its subject is ignored: COM decides the name.
     pub certificate_request: String,
+    /// Name of the system, 1 to [`LONGEST_NAME`] characters, shown to whoever decides about a system that nobody declared (FLEET-3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_name: Option<String>,
+    /// Kind of installation, for the same purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// Software version of the primary, for the same purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<SoftwareVersion>,
+}
+
+/// Longest [`EnrolmentRequest::system_name`], in characters.
+pub const LONGEST_NAME: usize = 64;
+
+/// Why an enrolment request is not taken although it could be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnrolmentRequestError {
+    /// The name is empty or too long.
+    #[error("systemName has {0} characters; send 1 to {LONGEST_NAME}, or leave it out")]
+    NameLength(usize),
+    /// The name would disturb a terminal.
+    #[error("systemName has a control character; remove it, or leave systemName out")]
+    NameCharacter,
+}
+
+impl EnrolmentRequest {
+    /// Checks what the types do not say.
+    ///
+    /// # Errors
+    /// The name is empty, too long, or has control characters.
+    pub fn check(&self) -> Result<(), EnrolmentRequestError> {
+        let Some(name) = &self.system_name else { return Ok(()) };
+        let length = name.chars().count();
+        if !(1..=LONGEST_NAME).contains(&length) {
+            return Err(EnrolmentRequestError::NameLength(length));
+        }
+        if name.chars().any(char::is_control) { Err(EnrolmentRequestError::NameCharacter) } else { Ok(()) }
+    }
 }
 
 /// Body of `POST /v1/renew`, sent with the client certificate that is to be replaced.
@@ -78,4 +118,10 @@ pub enum ProblemReason {
     CertificateNotAccepted,
     /// COM cannot answer now; try again.
     Unavailable,
+    /// The code is right, but nobody declared the system: it is registered, and an administrator must approve it; try again later.
+    ApprovalPending,
+    /// The code is right, but an administrator denied the system, or removed it.
+    Denied,
+    /// The code is right, but as many systems as may wait are registered already.
+    TooManyRegistrations,
 }

@@ -10,7 +10,7 @@
 //! | [`events`] | Kubernetes Events, once per transition |
 //! | [`metrics`] | the registry, and the metrics every controller has |
 //! | [`logging`] | structured logs whose level changes at run time |
-//! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level` |
+//! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level`, `/peers` |
 //! | [`tasks`] | tasks that are all joined: one that dies ends the process |
 
 pub mod cache;

@@ -1,6 +1,7 @@
-//! `/healthz`, `/readyz`, `/metrics` and `/log-level` over plain HTTP, for kubelet and Prometheus inside the cluster or on loopback.
+//! `/healthz`, `/readyz`, `/metrics`, `/log-level` and `/peers` over plain HTTP, for kubelet and Prometheus inside the cluster or on loopback.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +24,22 @@ use crate::logging::{Level, LevelHandle};
 /// Connections served at a time.
 const CONNECTIONS: usize = 64;
 
+/// Gives a page that is read anew at every request.
+type Page = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 /// What the server tells.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Probes {
     registry: Registry,
     level: LevelHandle,
     ready: Arc<AtomicBool>,
+    peers: Option<Page>,
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("ready", &self.ready).finish_non_exhaustive()
+    }
 }
 
 /// The address could not be listened on.
@@ -44,7 +55,13 @@ pub struct BindError {
 impl Probes {
     /// Serves this registry and level; not ready until [`Probes::set_ready`].
     pub fn new(registry: Registry, level: LevelHandle) -> Self {
-        Self { registry, level, ready: Arc::new(AtomicBool::new(false)) }
+        Self { registry, level, ready: Arc::new(AtomicBool::new(false)), peers: None }
+    }
+
+    /// What `/peers` tells the machine itself: who dialled in and proved nothing.
+    #[must_use]
+    pub fn with_peers(self, peers: impl Fn() -> serde_json::Value + Send + Sync + 'static) -> Self {
+        Self { peers: Some(Arc::new(peers)), ..self }
     }
 
     /// Whether `/readyz` says yes.
@@ -110,8 +127,11 @@ impl Probes {
             (Method::GET, "/metrics") => self.metrics(),
             (Method::GET, "/log-level") => text(StatusCode::OK, format!("{}\n", self.level.get())),
             (Method::PUT, "/log-level") => self.set_level(request, peer).await,
-            (_, "/healthz" | "/readyz" | "/metrics" | "/log-level") => text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
-            _ => text(StatusCode::NOT_FOUND, "not found; there are /healthz, /readyz, /metrics and /log-level\n"),
+            (Method::GET, "/peers") => self.peers(peer),
+            (_, "/healthz" | "/readyz" | "/metrics" | "/log-level" | "/peers") => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
+            }
+            _ => text(StatusCode::NOT_FOUND, "not found; there are /healthz, /readyz, /metrics, /log-level and /peers\n"),
         })
     }
 
@@ -125,6 +145,17 @@ impl Probes {
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics could not be written: {error}\n")),
         }
+    }
+
+    /// Only for the machine itself: it names addresses and ids.
+    fn peers(&self, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let Some(page) = &self.peers else { return text(StatusCode::NOT_FOUND, "not found; no systems dial in here\n") };
+        if !peer.ip().to_canonical().is_loopback() {
+            return text(StatusCode::FORBIDDEN, "the peers are told to the machine itself only\n");
+        }
+        let mut response = text(StatusCode::OK, format!("{:#}\n", page()));
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        response
     }
 
     /// Only from the machine itself: whoever reaches the port may read metrics, but not change anything.

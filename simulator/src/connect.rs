@@ -90,7 +90,10 @@ impl ConnectError {
                 | ProblemReason::Malformed
                 | ProblemReason::TooLarge
                 | ProblemReason::UnsupportedVersion
-                | ProblemReason::CertificateNotAccepted => true,
+                | ProblemReason::CertificateNotAccepted
+                | ProblemReason::ApprovalPending
+                | ProblemReason::Denied
+                | ProblemReason::TooManyRegistrations => true,
                 ProblemReason::TooManyRequests | ProblemReason::Unavailable => false,
             },
             Self::Subscription(_) | Self::Unusable { .. } => true,

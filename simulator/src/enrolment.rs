@@ -42,15 +42,23 @@ pub async fn enrol(shared: &Shared, subscription: &Subscription, timeout: Durati
         ConnectError::Subscription("the system must enrol, but the subscription has no file enrolmentCode; put the code there".to_owned())
     })?;
     let (key, certificate_request) = request(shared).await?;
-    let clock = shared.with(|machine| machine.clock().clone()).await;
+    let system_id = subscription.system_id.clone();
+    let (clock, facts) = shared.with(move |machine| (machine.clock().clone(), machine.facts(&system_id))).await;
     let route = Route::new(subscription.gateway.clone(), &subscription.authority, None, &clock, timeout)?;
-    let body = EnrolmentRequest {
+    let mut body = EnrolmentRequest {
         protocol: VERSION,
         customer_id: subscription.customer_id.clone(),
         system_id: subscription.system_id.clone(),
         enrolment_code: code,
         certificate_request,
+        system_name: Some(facts.system_name),
+        profile: Some(facts.profile),
+        version: Some(facts.version),
     };
+    if body.check().is_err() {
+        // Only for people to read: without it the system enrols just as well.
+        body.system_name = None;
+    }
     let answer = route.post(ENROL_PATH, &body).await?;
     keep(shared, subscription, key, answer, "enrolled").await
 }

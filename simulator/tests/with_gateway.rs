@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use gateway::{Credentials, Directory, DirectoryError, Gateway, Options, SystemEntry};
+use gateway::{Candidate, Credentials, Directory, DirectoryError, Gateway, Options, Registered, SystemEntry};
 use model::account::SignInOutcome;
 use model::connectivity::Absence;
-use model::ids::SystemKey;
+use model::ids::{CustomerId, SystemKey};
 use model::rights::Right;
 use model::secret::Secret;
 use model::switches::RemoteOperations;
@@ -28,16 +28,28 @@ struct OneSystem {
 
 #[async_trait]
 impl Directory for OneSystem {
+    fn customer_code(&self, customer: &CustomerId) -> Option<Secret> {
+        (customer.as_str() == "acme").then(|| Secret::new("code"))
+    }
+
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
         let enrolment_id = self.enrolment.lock().unwrap().clone();
         let known = key.customer.as_str() == "acme" && key.system.as_str() == "hq";
         let enrolment_allowed = enrolment_id.is_none();
-        known.then(|| SystemEntry { enrolment_code: Some(Secret::new("code")), enrolment_id, enrolment_allowed })
+        known.then(|| SystemEntry { enrolment_id, enrolment_allowed })
     }
 
     async fn record_enrolment(&self, _: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
         *self.enrolment.lock().unwrap() = Some(enrolment_id.to_owned());
         Ok(())
+    }
+
+    fn registration(&self, _: &SystemKey) -> Option<Registered> {
+        Some(Registered::Denied)
+    }
+
+    async fn register(&self, _: &SystemKey, _: &Candidate) -> Result<Registered, DirectoryError> {
+        Ok(Registered::Denied)
     }
 
     async fn credentials(&self, _: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {

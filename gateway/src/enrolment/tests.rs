@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::authority::Authority;
-use crate::directory::{Credentials, Directory, SystemEntry};
+use crate::directory::{Credentials, Directory, Registered, SystemEntry};
 use crate::options::Times;
+use crate::peers;
 
 #[derive(Default)]
 struct OneSystem {
@@ -16,14 +17,27 @@ struct OneSystem {
 
 #[async_trait]
 impl Directory for OneSystem {
+    fn customer_code(&self, customer: &CustomerId) -> Option<Secret> {
+        (customer.as_str() == "acme").then(|| Secret::new("right"))
+    }
+
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
-        let entry = SystemEntry { enrolment_code: Some(Secret::new("right")), enrolment_id: None, enrolment_allowed: true };
+        let entry = SystemEntry { enrolment_id: None, enrolment_allowed: true };
         (key.to_string() == "acme/hq").then_some(entry)
     }
 
     async fn record_enrolment(&self, _: &SystemKey, _: &str) -> Result<(), DirectoryError> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn registration(&self, _: &SystemKey) -> Option<Registered> {
+        None
+    }
+
+    async fn register(&self, _: &SystemKey, _: &Candidate) -> Result<Registered, DirectoryError> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Ok(Registered::Denied)
     }
 
     async fn credentials(&self, _: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {
@@ -61,6 +75,7 @@ async fn ten_thousand_wrong_codes_take_no_memory_and_lock_nobody_else_out() {
     }
     assert!(refused > 9400, "{refused}");
     assert_eq!(size(&shared.enrolments), before);
+    assert_eq!(shared.peers.list().len(), peers::MOST);
     assert!(shared.enrolments.recent.lock().unwrap().is_empty());
     assert_eq!(directory.writes.load(Ordering::SeqCst), 0);
     enrol(&shared, Ipv4Addr::new(127, 0, 0, 3).into(), &body("acme", "right")).await.unwrap();

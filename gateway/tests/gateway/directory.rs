@@ -5,14 +5,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use gateway::{Credentials, Directory, DirectoryError, SystemEntry};
-use model::ids::SystemKey;
+use gateway::{Candidate, Credentials, Directory, DirectoryError, Registered, SystemEntry};
+use model::ids::{CustomerId, SystemKey};
 use model::secret::Secret;
+
+use crate::world::CODE;
 
 #[derive(Default)]
 pub struct TestDirectory {
     pub systems: Mutex<HashMap<SystemKey, SystemEntry>>,
     pub passwords: Mutex<HashMap<SystemKey, Credentials>>,
+    pub registrations: Mutex<HashMap<SystemKey, (Candidate, Registered)>>,
+    /// How a new system stands once it is registered; waiting where `None`.
+    pub policy: Mutex<Option<Registered>>,
     pub writes: AtomicUsize,
     pub unavailable: AtomicBool,
 }
@@ -30,6 +35,10 @@ impl TestDirectory {
 
 #[async_trait]
 impl Directory for TestDirectory {
+    fn customer_code(&self, customer: &CustomerId) -> Option<Secret> {
+        (customer.as_str() == "acme").then(|| Secret::new(CODE))
+    }
+
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
         self.systems.lock().unwrap().get(key).cloned()
     }
@@ -47,6 +56,21 @@ impl Directory for TestDirectory {
         entry.enrolment_allowed = false;
         entry.enrolment_id = Some(enrolment_id.to_owned());
         Ok(())
+    }
+
+    fn registration(&self, key: &SystemKey) -> Option<Registered> {
+        self.registrations.lock().unwrap().get(key).map(|(_, registered)| *registered)
+    }
+
+    async fn register(&self, key: &SystemKey, candidate: &Candidate) -> Result<Registered, DirectoryError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unavailable("switched off by the test".into()));
+        }
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        let since = jiff::Timestamp::now();
+        let registered = self.policy.lock().unwrap().unwrap_or(Registered::Waiting { since });
+        self.registrations.lock().unwrap().insert(key.clone(), (candidate.clone(), registered));
+        Ok(registered)
     }
 
     async fn credentials(&self, key: &SystemKey) -> Result<Option<Credentials>, DirectoryError> {

@@ -12,6 +12,7 @@ mod documentation;
 
 mod enrolment;
 mod memory;
+mod registration;
 mod renewal;
 mod requests;
 mod sessions;

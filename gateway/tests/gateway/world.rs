@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use gateway::options::Times;
-use gateway::{Gateway, Options, RunError, SystemEntry};
+use gateway::{Gateway, Options, RunError, SystemEntry, UnprovedPeers};
 use model::ids::SystemKey;
-use model::secret::Secret;
 use protocol::link::{SessionState, SessionView, SystemLink};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +43,7 @@ pub struct World {
     pub link: Arc<dyn SystemLink>,
     pub metrics: prometheus::Registry,
     pub directory: Arc<TestDirectory>,
+    pub peers: Arc<UnprovedPeers>,
     pub shutdown: CancellationToken,
     pub running: JoinHandle<Result<(), RunError>>,
     _folder: Folder,
@@ -54,7 +54,7 @@ pub fn key(system: &str) -> SystemKey {
 }
 
 pub fn entry() -> SystemEntry {
-    SystemEntry { enrolment_code: Some(Secret::new(CODE)), enrolment_id: None, enrolment_allowed: true }
+    SystemEntry { enrolment_id: None, enrolment_allowed: true }
 }
 
 /// Long enough not to matter, so that a test makes short what it is about.
@@ -84,6 +84,7 @@ impl World {
             address: gateway.address(),
             authority: gateway.authority_pem(),
             link: gateway.link(),
+            peers: gateway.unproved_peers(),
             metrics,
             directory,
             running: tokio::spawn(gateway.run(shutdown.clone())),
