@@ -4,15 +4,22 @@
 //! |---|---|
 //! | [`customer`] | ids, the subscription Secret, counts by colour |
 //! | [`ipoffice`] | connectivity, settings, credentials; alone grants the lock |
+//! | [`object_store`] | clients of the stores, and whether they can be used |
+//! | [`backup`], [`restore`] | one action on one system |
+//! | [`action`] | what actions do alike: the lock, patience, conditions |
 //! | [`registration`] | systems nobody declared, from the gateway to their IPOffice |
 //! | [`simulated_system`] | pods that pretend to be systems |
 //! | [`caches`] | one watch a kind, shared |
 //! | [`index`] | who uses which id |
 //! | [`directory`] | what the gateway asks, answered from the caches |
+//! | [`action_metrics`] | how actions stand and end |
 //! | [`fleet_metrics`] | gauges read from the caches at scrape time |
 //! | [`finalizer`], [`error`] | what all controllers do alike |
 //! | [`rules`] | the rights all this needs, and no more |
 
+pub mod action;
+pub mod action_metrics;
+pub mod backup;
 pub mod caches;
 pub mod customer;
 pub mod directory;
@@ -21,7 +28,9 @@ pub mod finalizer;
 pub mod fleet_metrics;
 pub mod index;
 pub mod ipoffice;
+pub mod object_store;
 pub mod registration;
+pub mod restore;
 pub mod rules;
 pub mod simulated_system;
 

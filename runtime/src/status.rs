@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use kube::api::{Patch, PatchParams};
-use kube::core::{NamespaceResourceScope, Resource};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope, Resource};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,10 +18,30 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     S: Serialize + PartialEq,
 {
+    let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    apply_to(&api, manager, object, current, wanted).await
+}
+
+/// The same for a kind of the whole cluster.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn apply_cluster<K, S>(client: &Client, manager: &str, object: &K, current: Option<&S>, wanted: &S) -> Result<bool, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
+    S: Serialize + PartialEq,
+{
+    apply_to(&Api::all(client.clone()), manager, object, current, wanted).await
+}
+
+async fn apply_to<K, S>(api: &Api<K>, manager: &str, object: &K, current: Option<&S>, wanted: &S) -> Result<bool, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    S: Serialize + PartialEq,
+{
     if current == Some(wanted) {
         return Ok(false);
     }
-    let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),

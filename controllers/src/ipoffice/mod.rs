@@ -12,9 +12,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crds::action::Phase;
 use crds::{IPOffice, PAUSED_ANNOTATION};
 use futures::StreamExt as _;
-use kube::runtime::controller::Action;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt as _};
 use model::connectivity::Colour;
@@ -26,10 +28,13 @@ use runtime::metrics::ReconcileMetrics;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::action::lock::{Candidate, Standing};
+use crate::action::report::WAITING_FOR_TURN;
 use crate::caches::Caches;
 use crate::error::ReconcileError;
-use crate::index::place;
+use crate::index::{Action, ActionKind, Place, age, place};
 use plan::{CredentialsState, CustomerState, Observed, Plan};
+pub(crate) use status::replace as replace_conditions;
 
 /// Field manager of this controller.
 const MANAGER: &str = "switchboard-ipoffice";
@@ -91,6 +96,8 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<IPOffice>>> {
         let systems = weak.upgrade().map(|caches| caches.systems_of(&place(customer))).unwrap_or_default();
         systems.iter().map(|system| ObjectRef::from_obj(system.as_ref())).collect()
     });
+    caches.backups.trigger(&pending, |backup| vec![system_of(backup, &backup.spec.ip_office)]);
+    caches.restores.trigger(&pending, |restore| vec![system_of(restore, &restore.spec.ip_office)]);
     let weak = Arc::downgrade(caches);
     caches.secrets.trigger(&pending, move |secret| {
         let (namespace, name) = place(secret);
@@ -102,6 +109,10 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<IPOffice>>> {
         caches.systems.store().state().iter().filter(|system| uses(system)).map(|system| ObjectRef::from_obj(system.as_ref())).collect()
     });
     pending
+}
+
+fn system_of<K: kube::Resource>(action: &K, name: &str) -> ObjectRef<IPOffice> {
+    ObjectRef::new(name).within(&action.namespace().unwrap_or_default())
 }
 
 /// Hands on what the gateway saw, until the shutdown.
@@ -133,7 +144,7 @@ pub async fn run(
     tokio::join!(configuring, reconciling);
 }
 
-async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Next, ReconcileError> {
     let api: Api<IPOffice> = Api::namespaced(context.client.clone(), &system.namespace().unwrap_or_default());
     let key = context.caches.key(&system);
     if system.metadata.deletion_timestamp.is_some() {
@@ -147,18 +158,18 @@ async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Actio
     let plan = plan::plan(&observed);
     write(&system, &plan, &context).await?;
     let Some(settings) = plan.configure else {
-        return Ok(plan.look_again.map_or_else(Action::await_change, Action::requeue));
+        return Ok(plan.look_again.map_or_else(Next::await_change, Next::requeue));
     };
     Ok(configure::order(&observed, settings, &context))
 }
 
 /// The session is ended and forgotten, unless another object has the id by now.
-async fn clean_up(api: &Api<IPOffice>, system: &IPOffice, key: &SystemKey, context: &Context) -> Result<Action, ReconcileError> {
+async fn clean_up(api: &Api<IPOffice>, system: &IPOffice, key: &SystemKey, context: &Context) -> Result<Next, ReconcileError> {
     if context.caches.owner_of_system(key) == Some(place(system)) {
         context.link.forget(key);
     }
     context.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&system.uid().unwrap_or_default());
-    crate::finalizer::set(api, system, FINALIZER, false).await.map(|()| Action::await_change())
+    crate::finalizer::set(api, system, FINALIZER, false).await.map(|()| Next::await_change())
 }
 
 fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Observed<'a> {
@@ -189,9 +200,42 @@ fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Obser
         view,
         unrecognised,
         grace: context.grace.checked_sub(context.started.elapsed()).filter(|left| !left.is_zero()),
+        actions: actions(caches, &here),
         configure_failure: context.remember(&uid, |memory| memory.configuring.failure()),
         paused: system.annotations().contains_key(PAUSED_ANNOTATION),
         now: jiff::Timestamp::now(),
+    }
+}
+
+/// The actions that name a system, as they stand.
+fn actions(caches: &Caches, system: &Place) -> Vec<Candidate> {
+    let candidate = |(kind, (namespace, name)): Action| match kind {
+        ActionKind::Backup => {
+            let backup = caches.backups.get(&namespace, &name)?;
+            let status = backup.status.as_ref();
+            let standing = standing(backup.as_ref(), status.and_then(|status| status.phase), status.map(|status| &status.conditions[..]));
+            Some(Candidate { kind, name, uid: backup.uid()?, age: age(backup.as_ref()), standing })
+        }
+        ActionKind::Restore => {
+            let restore = caches.restores.get(&namespace, &name)?;
+            let status = restore.status.as_ref();
+            let standing = standing(restore.as_ref(), status.and_then(|status| status.phase), status.map(|status| &status.conditions[..]));
+            Some(Candidate { kind, name, uid: restore.uid()?, age: age(restore.as_ref()), standing })
+        }
+    };
+    caches.actions_of(system).into_iter().filter_map(candidate).collect()
+}
+
+fn standing<K: kube::Resource>(action: &K, phase: Option<Phase>, conditions: Option<&[Condition]>) -> Standing {
+    let waits_for_turn = || {
+        let complete = conditions.unwrap_or_default().iter().find(|condition| condition.type_ == "Complete");
+        complete.is_some_and(|condition| condition.reason == WAITING_FOR_TURN)
+    };
+    match phase {
+        Some(phase) if phase.is_final() => Standing::Over,
+        Some(Phase::InProgress) => Standing::Working,
+        Some(Phase::Waiting) if waits_for_turn() && action.meta().deletion_timestamp.is_none() => Standing::Wants,
+        Some(_) | None => Standing::Waits,
     }
 }
 

@@ -15,6 +15,7 @@ use protocol::message::Settings;
 use super::findings;
 use super::status;
 use super::wanted;
+use crate::action::lock::{self, Candidate};
 
 /// What was observed of a system.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Observed<'a> {
     pub grace: Option<Duration>,
     /// What the last attempt to configure came to, if it failed: reason and message.
     pub configure_failure: Option<(String, String)>,
+    /// The actions that name the system.
+    pub actions: Vec<Candidate>,
     /// Whether the object is set aside.
     pub paused: bool,
     /// Now.
@@ -91,6 +94,14 @@ pub struct Plan {
 
 /// Makes the plan.
 pub fn plan(observed: &Observed) -> Plan {
+    let mut plan = without_lock(observed);
+    let held = observed.system.status.as_ref().and_then(|status| status.operation.as_ref());
+    let may_begin = !observed.paused && observed.id_taken_by.is_none();
+    plan.status.operation = lock::grant(held, &observed.actions, may_begin);
+    plan
+}
+
+fn without_lock(observed: &Observed) -> Plan {
     let previous = observed.system.status.clone().unwrap_or_default();
     if observed.paused {
         return Plan { status: status::paused(previous, observed), configure: None, transition: None, look_again: None };

@@ -58,6 +58,7 @@ fn observed(system: &IPOffice) -> Observed<'_> {
         unrecognised: false,
         grace: None,
         configure_failure: None,
+        actions: Vec::new(),
         paused: false,
         now: at(100),
     }

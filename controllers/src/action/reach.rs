@@ -1,0 +1,265 @@
+//! Asking the system and the store for what an action needs, with patience: what passes is tried again until nothing has moved for too long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use model::ids::SystemKey;
+use object_client::{ObjectClient, StoreError};
+use protocol::link::{Done, LinkError, SessionView, SystemLink};
+use protocol::message::Command;
+use protocol::transfer::{Output, StoreFailure};
+
+use super::Patience;
+use super::report::Because;
+use super::turn;
+use crate::caches::Caches;
+use crate::index::Place;
+use crate::object_store::Clients;
+
+/// Why a run ends before it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// It cannot be done.
+    Failed(Because),
+    /// It is to be begun again from the start.
+    Again(Because),
+}
+
+impl Stop {
+    /// It cannot be done.
+    pub fn failed(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Failed(Because::new(reason, message))
+    }
+    /// It is to be begun again.
+    pub fn again(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Again(Because::new(reason, message))
+    }
+}
+
+/// The way of one action to its system and its store.
+pub struct Reach {
+    /// The way to systems.
+    pub link: Arc<dyn SystemLink>,
+    /// What is known of the cluster.
+    pub caches: Arc<Caches>,
+    /// The way to stores.
+    pub clients: Arc<Clients>,
+    /// Name of the store.
+    pub store: String,
+    /// Which system.
+    pub key: SystemKey,
+    /// Its object.
+    pub system: Place,
+    /// UID of the action.
+    pub uid: String,
+    /// Operation id that the system knows the action by.
+    pub operation: String,
+    /// How patient it is.
+    pub patience: Patience,
+    /// Whether somebody wants the action's object gone: then nothing is waited for.
+    pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
+    progress: Progress,
+}
+
+/// When something last moved.
+struct Progress {
+    began: Instant,
+    /// Milliseconds from the beginning to the last progress.
+    last: AtomicU64,
+}
+
+impl Progress {
+    fn note(&self) {
+        self.last.store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+    fn idle(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+}
+
+/// What [`Reach`] is made from.
+pub struct Parts {
+    /// As in [`Reach`].
+    pub link: Arc<dyn SystemLink>,
+    /// As in [`Reach`].
+    pub caches: Arc<Caches>,
+    /// As in [`Reach`].
+    pub clients: Arc<Clients>,
+    /// As in [`Reach`].
+    pub store: String,
+    /// As in [`Reach`].
+    pub key: SystemKey,
+    /// As in [`Reach`].
+    pub system: Place,
+    /// As in [`Reach`].
+    pub uid: String,
+    /// As in [`Reach`].
+    pub operation: String,
+    /// As in [`Reach`].
+    pub patience: Patience,
+    /// As in [`Reach`].
+    pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Reach {
+    /// A way that begins now.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { link, caches, clients, store, key, system, uid, operation, patience, unwanted } = parts;
+        let progress = Progress { began: Instant::now(), last: AtomicU64::new(0) };
+        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, progress }
+    }
+
+    /// Something moved.
+    pub fn moved(&self) {
+        self.progress.note();
+    }
+
+    /// The lock is still the action's, and the system is still there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_turn(&self) -> Result<(), Stop> {
+        let system = self.caches.systems.get(&self.system.0, &self.system.1);
+        if system.as_ref().is_none_or(|system| system.metadata.deletion_timestamp.is_some()) {
+            return Err(Stop::failed("SystemDeleted", format!("the IPOffice {} was deleted while this was in progress", self.system.1)));
+        }
+        if turn::holds_lock(system.as_deref(), &self.uid) {
+            return Ok(());
+        }
+        Err(Stop::again("WaitingForTurn", turn::holder(system.as_deref())))
+    }
+
+    /// Waits before something is tried again, or gives up.
+    async fn wait(&self, tries: u32, because: Because) -> Result<(), Stop> {
+        if (self.unwanted)() {
+            let message = format!("{}; it is not tried again, because this object is being deleted", because.message);
+            return Err(Stop::failed(because.reason, message));
+        }
+        if self.progress.idle() >= self.patience.without_progress {
+            let minutes = self.patience.without_progress.as_secs() / 60;
+            let message =
+                format!("{}; given up after {minutes} minutes without progress: order it again once that is mended", because.message);
+            return Err(Stop::failed(because.reason, message));
+        }
+        self.check_turn()?;
+        let wait = self.patience.first_wait.saturating_mul(2_u32.saturating_pow(tries.min(16))).min(self.patience.longest_wait);
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Asks the system until it has answered and finished.
+    ///
+    /// # Errors
+    /// It refused, or nothing moved for too long.
+    pub async fn ask(&self, command: Command) -> Result<Done, Stop> {
+        let (mut tries, mut seen) = (0, None);
+        loop {
+            self.check_turn()?;
+            match self.link.request(&self.key, &self.operation, command.clone()).await {
+                Ok(Done { output: Some(Output::InProgress { done, .. }), .. }) => {
+                    tries = 0;
+                    if seen.replace(done) != Some(done) {
+                        self.moved();
+                    } else {
+                        self.wait(0, Because::new("SystemStalls", format!("{} works on this and does not get on", self.system.1))).await?;
+                    }
+                }
+                Ok(done) => return Ok(done),
+                Err(LinkError::Refused { reason, message }) if reason == "NotPrepared" || reason == "NotFetched" => {
+                    self.wait(tries, Because::new(reason.clone(), message.clone())).await?;
+                    return Err(Stop::again(reason, message));
+                }
+                Err(LinkError::Refused { reason, message }) if reason != "NotSignedIn" => {
+                    return Err(Stop::failed(word(&reason), format!("{} refused: {message}", self.system.1)));
+                }
+                Err(error) => {
+                    let text = format!("{} cannot be asked: {error}", self.system.1);
+                    self.wait(tries, Because::new("SystemNotConnected", text)).await?;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks the store until it has answered. The client is taken anew for every try: its Secret may have been mended meanwhile.
+    ///
+    /// # Errors
+    /// What does not pass by itself, or nothing moved for too long.
+    pub async fn store<T, F>(&self, mut request: impl FnMut(ObjectClient) -> F) -> Result<T, Stop>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut tries = 0;
+        loop {
+            let because = match self.clients.get(&self.store) {
+                Err(because) => because,
+                Ok(client) => match request(client).await {
+                    Ok(value) => {
+                        self.moved();
+                        return Ok(value);
+                    }
+                    // Rights and buckets are mended by people, who may be at it: as patient as with a store that is down.
+                    Err(error) if error.is_transient() || matches!(error, StoreError::Forbidden(_) | StoreError::NoBucket(_)) => {
+                        Because::new(error.reason(), error.to_string())
+                    }
+                    Err(error) => return Err(Stop::failed(error.reason(), error.to_string())),
+                },
+            };
+            self.wait(tries, because).await?;
+            tries += 1;
+        }
+    }
+
+    /// The system's own request to the store did not succeed: waits, or gives up.
+    ///
+    /// # Errors
+    /// Nothing moved for too long.
+    pub async fn store_failed(&self, tries: u32, failure: &StoreFailure) -> Result<(), Stop> {
+        let reason = match (failure.status, failure.code.as_str()) {
+            (None, _) => "StoreUnreachable",
+            (Some(507), _) | (_, "InsufficientStorage" | "QuotaExceeded" | "XMinioStorageFull") => "StoreFull",
+            (Some(401 | 403), _) => "StoreForbidden",
+            (Some(404), _) => "ObjectMissing",
+            (Some(429 | 503), _) => "StoreBusy",
+            (Some(_), _) => "StoreRefused",
+        };
+        let text = format!("{} could not use the store: {}", self.system.1, failure.message);
+        self.wait(tries, Because::new(reason, text)).await
+    }
+
+    /// Waits until the system's session is as `wanted` says, by a look at every change.
+    ///
+    /// # Errors
+    /// Nothing came for too long, or the turn is lost.
+    pub async fn session<T>(&self, reason: &str, what: &str, wanted: impl Fn(&SessionView) -> Option<T>) -> Result<T, Stop> {
+        let mut changes = self.link.changes();
+        loop {
+            if let Some(found) = self.link.view(&self.key).as_ref().and_then(&wanted) {
+                self.moved();
+                return Ok(found);
+            }
+            // The stream tells of changes; the pause bounds how late a deletion of the action is seen.
+            let change = async {
+                while let Some(key) = changes.next().await {
+                    if key == self.key {
+                        return;
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            if tokio::time::timeout(self.patience.longest_wait, change).await.is_err() {
+                self.wait(0, Because::new(reason, what)).await?;
+            }
+        }
+    }
+}
+
+/// The system's own word where it can stand as the reason of a condition.
+pub fn word(text: &str) -> String {
+    let fits = (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_alphanumeric());
+    if fits { text.to_owned() } else { "Refused".to_owned() }
+}

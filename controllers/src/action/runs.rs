@@ -1,0 +1,92 @@
+//! What is under way in this process, by UID of the action. Lost with the process: the next one begins again where status and store say.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::report::Because;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome<R> {
+    /// A step was done whose result must be in status before the next: the result.
+    Step(R),
+    /// Done.
+    Completed(R),
+    /// Not done, and not to be tried again.
+    Failed(Because),
+    /// Not done, and to be begun again.
+    Again(Because),
+}
+
+#[derive(Debug)]
+enum Entry<R> {
+    Running { progress: Option<String> },
+    Ended { outcome: Outcome<R>, at: Instant },
+}
+
+/// The state of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State<R> {
+    /// Nothing is under way.
+    Idle,
+    /// It works; what it says of itself.
+    Running(Option<String>),
+    /// It ended, at this time.
+    Ended(Outcome<R>, Instant),
+}
+
+/// All runs of one kind.
+#[derive(Debug)]
+pub struct Runs<R>(Mutex<HashMap<String, Entry<R>>>);
+
+impl<R> Default for Runs<R> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<R: Clone> Runs<R> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<R>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the run of this action stands.
+    pub fn state(&self, uid: &str) -> State<R> {
+        match self.lock().get(uid) {
+            None => State::Idle,
+            Some(Entry::Running { progress }) => State::Running(progress.clone()),
+            Some(Entry::Ended { outcome, at }) => State::Ended(outcome.clone(), *at),
+        }
+    }
+
+    /// A run begins, unless one is under way: false.
+    pub fn begin(&self, uid: &str) -> bool {
+        let mut runs = self.lock();
+        if matches!(runs.get(uid), Some(Entry::Running { .. })) {
+            return false;
+        }
+        runs.insert(uid.to_owned(), Entry::Running { progress: None });
+        true
+    }
+
+    /// What the run says of itself.
+    pub fn progress(&self, uid: &str, text: String) {
+        if let Some(Entry::Running { progress }) = self.lock().get_mut(uid) {
+            *progress = Some(text);
+        }
+    }
+
+    /// The run ended.
+    pub fn end(&self, uid: &str, outcome: Outcome<R>) {
+        self.lock().insert(uid.to_owned(), Entry::Ended { outcome, at: Instant::now() });
+    }
+
+    /// The action is over or gone: nothing of it is kept.
+    pub fn forget(&self, uid: &str) {
+        let mut runs = self.lock();
+        if !matches!(runs.get(uid), Some(Entry::Running { .. })) {
+            runs.remove(uid);
+        }
+    }
+}

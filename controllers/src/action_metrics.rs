@@ -1,0 +1,32 @@
+//! How actions end. How they stand is read from the caches at scrape time, in [`crate::fleet_metrics`].
+
+use crds::action::Phase;
+use prometheus::{IntCounterVec, Opts, Registry};
+
+use crate::index::ActionKind;
+
+/// Counters of actions.
+#[derive(Debug, Clone)]
+pub struct ActionMetrics {
+    ended: IntCounterVec,
+}
+
+impl ActionMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let ended = IntCounterVec::new(
+            Opts::new("switchboard_actions_ended_total", "Actions that ended, by kind and phase (Completed, Failed, Stopped)."),
+            &["kind", "phase"],
+        )?;
+        registry.register(Box::new(ended.clone()))?;
+        Ok(Self { ended })
+    }
+
+    /// An action ended.
+    pub fn ended(&self, kind: ActionKind, phase: Phase) {
+        self.ended.with_label_values(&[kind.as_str(), phase.as_str()]).inc();
+    }
+}

@@ -1,0 +1,363 @@
+//! Carries a backup out: the system packs, its parts go into the store by presigned requests, the manifest is written last (promise 2).
+//!
+//! Everything here may be begun again at any point, also by another process: what the system has packed it does not pack again, what the store
+//! has is not uploaded again, and the folder derives from the object's identity.
+
+use std::time::Duration;
+
+use archive::digest::{Composite, PART_SIZE, Part, Sha256};
+use archive::element::{BackupElement, Selection, manual_default};
+use archive::layout::{Folder, Item};
+use archive::manifest::{Element, Manifest};
+use crds::Backup;
+use crds::backup::StoredElement;
+use object_client::{StoreError, Upload, UploadedPart, Written};
+use protocol::link::Done;
+use protocol::message::Command;
+use protocol::transfer::{MOST_PARTS_ORDERED, Output, PackedElement, PartUpload};
+
+use super::manifest;
+use super::plan::Report;
+use crate::action::reach::{Reach, Stop};
+
+/// How long a presigned request is good for: a batch of parts on a slow line.
+const PRESIGNED_FOR: Duration = Duration::from_secs(3600);
+
+/// What the order is.
+pub struct Order {
+    /// The object when its turn came.
+    pub backup: Backup,
+    /// Where the backup goes.
+    pub folder: Folder,
+    /// UID of the IPOffice.
+    pub system_uid: String,
+}
+
+/// Does all of it. `progress` is told what people want to read.
+///
+/// # Errors
+/// Why it ended before it was done.
+pub async fn carry_out(order: &Order, reach: &Reach, progress: impl Fn(String)) -> Result<Report, Stop> {
+    if let Some(manifest) = present(order, reach).await? {
+        return Ok(report(&manifest, "its manifest was there already"));
+    }
+    let packed = pack(order, reach).await?;
+    let (mut elements, mut all_confirmed) = (Vec::new(), true);
+    for (at, element) in packed.elements.iter().enumerate() {
+        progress(format!("{at} of {} elements", packed.elements.len()));
+        let (stored, confirmed) = store(order, reach, at, element).await?;
+        all_confirmed &= confirmed;
+        elements.push(stored);
+    }
+    progress(format!("{0} of {0} elements", elements.len()));
+    let facts = reach.session("SystemNotConnected", "the system is away", |view| Some(view.facts.clone())).await?;
+    let manifest = manifest::manifest(order, &facts, packed.configuration_revision, elements);
+    write(&manifest, reach).await?;
+    let confirmed = if all_confirmed {
+        "the store confirmed the sizes of its elements and the SHA-256 of their parts"
+    } else {
+        "the store confirmed the sizes of its elements; it keeps no SHA-256 of its own, so read it again with switchboard verify"
+    };
+    Ok(report(&manifest, confirmed))
+}
+
+fn report(manifest: &Manifest, confirmed: &str) -> Report {
+    let element = |element: &Element| StoredElement {
+        element: element.element.to_string(),
+        size: i64::try_from(element.size).unwrap_or(i64::MAX),
+        sha256: element.sha256.to_string(),
+    };
+    Report {
+        elements: manifest.elements.iter().map(element).collect(),
+        size: manifest.totals.size,
+        configuration_revision: manifest.configuration_revision,
+        confirmed: confirmed.to_owned(),
+    }
+}
+
+/// The manifest, where the backup is complete already: the process ended between its last two steps.
+async fn present(order: &Order, reach: &Reach) -> Result<Option<Manifest>, Stop> {
+    let key = order.folder.key(&Item::Manifest);
+    let bytes = reach.store(|client| read(client, key.clone())).await?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    match Manifest::read(&bytes, &order.folder) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(error) => {
+            Err(Stop::failed("ForeignManifest", format!("where the manifest of this backup belongs something else lies: {error}")))
+        }
+    }
+}
+
+async fn read(client: object_client::ObjectClient, key: String) -> Result<Option<Vec<u8>>, StoreError> {
+    client.read(&key, archive::manifest::LARGEST).await
+}
+
+struct Packed {
+    elements: Vec<PackedElement>,
+    configuration_revision: u64,
+}
+
+async fn pack(order: &Order, reach: &Reach) -> Result<Packed, Stop> {
+    let mut selections: Vec<String> = order.backup.spec.elements.clone();
+    if selections.is_empty() {
+        let profile = reach.session("SystemNotConnected", "the system is away", |view| Some(view.facts.profile)).await?;
+        selections = manual_default(profile).iter().map(Selection::to_string).collect();
+    }
+    let command = Command::PrepareBackup { selections, part_size: PART_SIZE.get() };
+    match reach.ask(command).await? {
+        Done { output: Some(Output::Packed { elements, .. }), configuration_revision } if !elements.is_empty() => {
+            Ok(Packed { elements, configuration_revision })
+        }
+        Done { output: Some(Output::Packed { .. }), .. } => {
+            Err(Stop::failed("NothingToBackUp", "the system has nothing of what was ordered; correct spec.elements in another Backup"))
+        }
+        other => Err(unexpected("prepareBackup", &other)),
+    }
+}
+
+fn unexpected(command: &str, done: &Done) -> Stop {
+    Stop::failed(
+        "UnexpectedAnswer",
+        format!("the system answered {command} with {:?}; its software does not fit this Switchboard", done.output),
+    )
+}
+
+/// Puts one element into the store. Also says whether the store confirmed the digests of its parts.
+async fn store(order: &Order, reach: &Reach, at: usize, packed: &PackedElement) -> Result<(Element, bool), Stop> {
+    let wrong = |why: &str| Stop::failed("UnexpectedAnswer", format!("the system described the element {} wrongly: {why}", packed.element));
+    let element: BackupElement = packed.element.parse().map_err(|error: archive::element::ParseElementError| wrong(&error.to_string()))?;
+    let sha256: Sha256 = packed.sha256.parse().map_err(|_| wrong("its digest is none"))?;
+    let number = u16::try_from(at + 1).map_err(|_| wrong("there are too many elements"))?;
+    let key = order.folder.key(&Item::Element(number, element.kind()));
+    let parts = describe(reach, packed).await?;
+    let size = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.size));
+    if size != Some(packed.size) || (parts.len() == 1 && parts[0].sha256 != sha256) {
+        return Err(wrong("its parts are not the whole"));
+    }
+    let described = Element { element, key: key.clone(), size: packed.size, sha256, parts };
+    let confirmed = match confirm(reach, &described).await? {
+        Some(confirmed) => confirmed,
+        None => {
+            upload(reach, &described, &packed.element).await?;
+            let confirmed = confirm(reach, &described).await?;
+            confirmed.ok_or_else(|| {
+                Stop::again("ObjectNotStored", format!("the store took {key} and then did not have it; it is uploaded again"))
+            })?
+        }
+    };
+    Ok((described, confirmed))
+}
+
+/// The digests of all parts, in as many answers as it takes.
+async fn describe(reach: &Reach, packed: &PackedElement) -> Result<Vec<Part>, Stop> {
+    let count = packed.parts as usize;
+    let mut parts: Vec<Part> = Vec::with_capacity(count.min(archive::digest::MOST_PARTS));
+    while parts.len() < count && count <= archive::digest::MOST_PARTS {
+        let first = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
+        let done = reach.ask(Command::DescribeParts { element: packed.element.clone(), first }).await?;
+        let Some(Output::Parts { parts: more }) = &done.output else { return Err(unexpected("describeParts", &done)) };
+        if more.is_empty() {
+            break;
+        }
+        for part in more {
+            let sha256 = part.sha256.parse().map_err(|_| unexpected("describeParts", &done))?;
+            parts.push(Part { size: part.size, sha256 });
+        }
+    }
+    if parts.len() == count {
+        Ok(parts)
+    } else {
+        Err(Stop::failed("UnexpectedAnswer", format!("{} of {count} parts were described", parts.len())))
+    }
+}
+
+/// Whether the element is in the store as it should be; `Some(false)` where the store confirms no digests.
+async fn confirm(reach: &Reach, element: &Element) -> Result<Option<bool>, Stop> {
+    let key = &element.key;
+    let stored = reach.store(|client| {
+        let key = key.clone();
+        async move { client.stored(&key).await }
+    });
+    let Some(stored) = stored.await?.filter(|stored| stored.size == element.size) else { return Ok(None) };
+    let whole = Composite::of(element.parts.iter().map(|part| &part.sha256));
+    Ok(match stored.checksum {
+        None => Some(false),
+        Some(printed) => whole.confirmed_by(&printed).then_some(true),
+    })
+}
+
+async fn upload(reach: &Reach, element: &Element, name: &str) -> Result<(), Stop> {
+    let upload = open(reach, &element.key).await?;
+    let mut tries = 0;
+    loop {
+        let there = reach.store(|client| uploaded(client, upload.clone())).await?;
+        let good: Vec<UploadedPart> = there.into_iter().filter(|part| is_as_described(part, element)).collect();
+        let missing: Vec<u32> = (1..=u32::try_from(element.parts.len()).unwrap_or(u32::MAX))
+            .filter(|number| !good.iter().any(|part| part.number == *number))
+            .collect();
+        if missing.is_empty() {
+            return finish(reach, &upload, good).await;
+        }
+        let mut left = missing.as_slice();
+        while let Some((batch, rest)) = left.split_at_checked(left.len().min(MOST_PARTS_ORDERED)).filter(|(batch, _)| !batch.is_empty()) {
+            match put(reach, &upload, element, name, batch).await? {
+                0 => {
+                    tries += 1;
+                    break;
+                }
+                done if done < batch.len() => {
+                    tries = 0;
+                    break;
+                }
+                _ => (tries, left) = (0, rest),
+            }
+        }
+        if tries > 0 {
+            let message = "nothing was uploaded; the next try follows";
+            reach
+                .store_failed(tries, &protocol::transfer::StoreFailure { status: None, code: String::new(), message: message.to_owned() })
+                .await?;
+        }
+    }
+}
+
+async fn uploaded(client: object_client::ObjectClient, upload: Upload) -> Result<Vec<UploadedPart>, StoreError> {
+    client.uploaded_parts(&upload).await
+}
+
+fn is_as_described(part: &UploadedPart, element: &Element) -> bool {
+    let described = part.number.checked_sub(1).and_then(|at| element.parts.get(at as usize));
+    described.is_some_and(|described| described.size == part.size && part.sha256.is_none_or(|sha256| sha256 == described.sha256))
+}
+
+/// The unfinished upload of this key, or a new one. Of several the newest goes on.
+async fn open(reach: &Reach, key: &str) -> Result<Upload, Stop> {
+    reach
+        .store(|client| {
+            let key = key.to_owned();
+            async move {
+                let mut found = client.find_uploads(&key).await?;
+                found.retain(|upload| upload.key == key);
+                let newest = found.pop();
+                for older in found {
+                    client.abort_upload(&older).await?;
+                }
+                match newest {
+                    Some(upload) => Ok(upload),
+                    None => client.begin_upload(&key).await,
+                }
+            }
+        })
+        .await
+}
+
+/// Has the system put these parts. Says how many are there now.
+async fn put(reach: &Reach, upload: &Upload, element: &Element, name: &str, numbers: &[u32]) -> Result<usize, Stop> {
+    let orders = reach
+        .store(|client| {
+            let upload = upload.clone();
+            async move {
+                let mut orders = Vec::with_capacity(numbers.len());
+                for number in numbers {
+                    let part = element.parts[*number as usize - 1];
+                    let request = client.presign_part(&upload, *number, &part, PRESIGNED_FOR).await?;
+                    orders.push(PartUpload { number: *number, request });
+                }
+                Ok((orders, client.options().authority.clone()))
+            }
+        })
+        .await?;
+    let (parts, authority) = orders;
+    let done = reach.ask(Command::UploadParts { element: name.to_owned(), parts, authority }).await?;
+    let Some(Output::Uploaded { parts, failure }) = &done.output else { return Err(unexpected("uploadParts", &done)) };
+    if !parts.is_empty() {
+        reach.moved();
+    }
+    if let Some(failure) = failure {
+        reach.store_failed(0, failure).await?;
+    }
+    Ok(parts.len())
+}
+
+async fn finish(reach: &Reach, upload: &Upload, mut parts: Vec<UploadedPart>) -> Result<(), Stop> {
+    parts.sort_by_key(|part| part.number);
+    reach
+        .store(|client| {
+            let (upload, parts) = (upload.clone(), parts.clone());
+            async move {
+                match client.finish_upload(&upload, &parts).await {
+                    // Finished by a try whose answer was lost; what is there is confirmed by the caller.
+                    Err(StoreError::NoUpload(_)) => Ok(()),
+                    other => other,
+                }
+            }
+        })
+        .await
+}
+
+async fn write(manifest: &Manifest, reach: &Reach) -> Result<(), Stop> {
+    let bytes = manifest.write().map_err(|error| Stop::failed("InvalidManifest", error.to_string()))?;
+    let key = manifest.folder().key(&Item::Manifest);
+    let written = reach
+        .store(|client| {
+            let (key, bytes) = (key.clone(), bytes.clone());
+            async move { client.write_new(&key, bytes).await }
+        })
+        .await?;
+    match written {
+        Written::New | Written::SameThere => Ok(()),
+        // A manifest of another try of this very backup: the next look reads it.
+        Written::OtherThere => Err(Stop::again("ManifestThere", "the manifest of this backup was written meanwhile")),
+    }
+}
+
+/// What the system and, where the backup failed, the store still hold of it is removed. One try: what stays costs room and nothing else.
+pub async fn tidy(order: &Order, reach: &Reach, failed: bool) {
+    let ended = reach.link.request(&reach.key, &reach.operation, Command::EndOperation).await;
+    if let Err(error) = ended {
+        tracing::info!(system = reach.system.1, %error, "the system was not told that the backup has ended; it drops what it packed at the next one");
+    }
+    if failed && let Ok(client) = reach.clients.get(&reach.store) {
+        if let Err(error) = remove(&client, &order.folder, true).await {
+            tracing::info!(folder = order.folder.prefix(), %error, "parts of a backup that failed stay in the store for now");
+        }
+    }
+}
+
+/// Removes a folder, the manifest first, and its unfinished uploads. With `unless_complete` a backup that has a manifest stays.
+///
+/// # Errors
+/// The store's.
+pub async fn remove(client: &object_client::ObjectClient, folder: &Folder, unless_complete: bool) -> Result<(), StoreError> {
+    let (prefix, manifest) = (folder.prefix(), folder.key(&Item::Manifest));
+    let mut keys = Vec::new();
+    client.list(&prefix, |key, _| keys.push(key.to_owned())).await?;
+    if unless_complete && keys.contains(&manifest) {
+        return Ok(());
+    }
+    keys.sort_by_key(|key| *key != manifest);
+    client.delete(&keys).await?;
+    for upload in client.find_uploads(&prefix).await? {
+        client.abort_upload(&upload).await?;
+    }
+    Ok(())
+}
+
+/// Keeps what retention says of the system's backups, and removes the rest (BACKUP-1, promise 3). Returns what was removed.
+///
+/// # Errors
+/// The store's; nothing is removed that was not listed and read in the same look.
+pub async fn retain(client: &object_client::ObjectClient, folder: &Folder, zone: &str) -> Result<Vec<String>, StoreError> {
+    let catalogue = object_client::catalogue(client, &archive::layout::system_prefix(&folder.system)).await?;
+    let Some(held) = catalogue.held(&folder.system) else { return Ok(Vec::new()) };
+    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let plan = archive::retention::plan(&held, jiff::Timestamp::now(), &zone);
+    let mut removed = Vec::new();
+    for (id, why) in plan.removed() {
+        let Some(entry) = catalogue.find(&folder.system, id) else { continue };
+        let keys: Vec<String> = entry.keys_to_remove().into_iter().map(str::to_owned).collect();
+        client.delete(&keys).await?;
+        removed.push(format!("{id}: {why}"));
+    }
+    Ok(removed)
+}
