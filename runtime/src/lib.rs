@@ -10,12 +10,14 @@
 //! | [`events`] | Kubernetes Events, once per transition |
 //! | [`metrics`] | the registry, and the metrics every controller has |
 //! | [`logging`] | structured logs whose level changes at run time |
+//! | [`limits`] | open files: every session is one |
 //! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level`, `/peers` |
 //! | [`tasks`] | tasks that are all joined: one that dies ends the process |
 
 pub mod cache;
 pub mod controller;
 pub mod events;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod probes;
