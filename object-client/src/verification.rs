@@ -151,8 +151,8 @@ fn name_parts(element: &Element, damaged: &[usize]) -> String {
     let named: Vec<String> = damaged.iter().take(MOST_NAMED).map(|index| (index + 1).to_string()).collect();
     let more = damaged.len().saturating_sub(MOST_NAMED);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let word = if damaged.len() == 1 { "part" } else { "parts" };
-    format!("{word} {}{more} of {} differ from what was backed up", named.join(", "), element.parts.len())
+    let (parts, differ) = if damaged.len() == 1 { ("part", "differs") } else { ("parts", "differ") };
+    format!("{parts} {}{more} of {} {differ} from what was backed up", named.join(", "), element.parts.len())
 }
 
 /// The digests of an element's parts as its bytes come.

@@ -2,6 +2,8 @@
 //! the other, but for what [`store::Store`] says they keep.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod backup;
+mod backups;
 mod curl;
 mod objects;
 mod refusals;
