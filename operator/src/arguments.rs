@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use archive::layout::BackupId;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::ids::{CustomerId, SystemId};
 
 /// The operator for telephone systems.
 #[derive(Debug, Parser)]
@@ -25,6 +27,10 @@ pub enum Command {
     Simulate(SimulateOptions),
     /// Write the CustomResourceDefinitions
     Crds(CrdsOptions),
+    /// List the backups in an object store, from the store alone
+    Catalogue(CatalogueOptions),
+    /// Read backups again, every byte, and keep beside them what was found
+    Verify(VerifyOptions),
 }
 
 /// How much is logged, and how.
@@ -155,4 +161,73 @@ pub struct CrdsOptions {
     /// Folder to write one file a kind into; standard output where absent
     #[arg(long)]
     pub folder: Option<PathBuf>,
+}
+
+/// Which object store, and whose backups in it.
+#[derive(Debug, Clone, Args)]
+pub struct StoreOptions {
+    /// Endpoint of the store, for example https://s3.example.com:9000
+    #[arg(long)]
+    pub endpoint: String,
+    /// Bucket
+    #[arg(long)]
+    pub bucket: String,
+    /// What precedes all keys in the bucket; ends in /
+    #[arg(long, default_value = "")]
+    pub prefix: String,
+    /// Region
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+    /// Name the bucket in the host instead of in the path
+    #[arg(long)]
+    pub virtual_host: bool,
+    /// PEM file with the authorities to trust instead of this machine's
+    #[arg(long, value_name = "FILE")]
+    pub authority: Option<PathBuf>,
+    /// Folder with the files accessKeyId and secretAccessKey; where absent, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+    /// AWS_SESSION_TOKEN of the environment
+    #[arg(long, value_name = "FOLDER")]
+    pub credentials: Option<PathBuf>,
+    /// Only backups of this customer
+    #[arg(long, value_name = "ID")]
+    pub customer: Option<CustomerId>,
+    /// Only backups of this system of the customer
+    #[arg(long, value_name = "ID", requires = "customer")]
+    pub system: Option<SystemId>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// Options of `catalogue`.
+#[derive(Debug, Clone, Args)]
+pub struct CatalogueOptions {
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// How it is printed
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub output: OutputFormat,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Clone, Args)]
+#[group(id = "which", required = true, multiple = false, args = ["backups", "unverified", "all"])]
+pub struct VerifyOptions {
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Ids of the backups to read
+    #[arg(value_name = "BACKUP_ID")]
+    pub backups: Vec<BackupId>,
+    /// All that were never read again
+    #[arg(long)]
+    pub unverified: bool,
+    /// All
+    #[arg(long)]
+    pub all: bool,
 }

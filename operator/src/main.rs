@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Operator(options) => commands::operator::run(options),
         Command::Simulate(options) => commands::simulate::run(options),
         Command::Crds(options) => commands::crds::run(&options),
+        Command::Catalogue(options) => commands::catalogue::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

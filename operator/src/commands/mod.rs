@@ -1,10 +1,14 @@
 //! One file a subcommand.
 
+pub mod catalogue;
 pub mod crds;
 pub mod launcher;
 pub mod operator;
 pub mod simulate;
+mod store;
+mod table;
 pub mod up;
+pub mod verify;
 
 use std::error::Error;
 use std::io::Write as _;
