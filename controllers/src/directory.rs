@@ -1,6 +1,7 @@
 //! What the gateway asks, answered from the caches.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -19,6 +20,9 @@ use crate::registration::Registrar;
 
 /// Field manager of `status.enrolment`.
 const MANAGER: &str = "switchboard-enrolment";
+
+/// Systems that can be enrolled at a time, at most.
+const TURNS: usize = 32;
 
 /// Enrolment codes by customer, kept in memory by the customer controller: peers that proved nothing must not cause reads of Secrets.
 #[derive(Debug, Default)]
@@ -48,7 +52,8 @@ pub struct KubernetesDirectory {
     registrar: Registrar,
     /// Enrolments written by this process that the cache may not show yet, by uid of the IPOffice.
     written: Mutex<HashMap<String, String>>,
-    one_at_a_time: tokio::sync::Mutex<()>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
+    turn: RandomState,
 }
 
 struct ClientWithoutDebug(Client);
@@ -63,7 +68,7 @@ impl KubernetesDirectory {
     pub fn new(client: Client, caches: Arc<Caches>, codes: Arc<EnrolmentCodes>) -> Self {
         let registrar = Registrar::new(client.clone(), Arc::clone(&caches));
         let client = ClientWithoutDebug(client);
-        Self { client, caches, codes, registrar, written: Mutex::default(), one_at_a_time: tokio::sync::Mutex::default() }
+        Self { client, caches, codes, registrar, written: Mutex::default(), turns: Default::default(), turn: RandomState::new() }
     }
 
     /// The object of a system that may connect: not being deleted, its customer neither, and its id its own.
@@ -73,6 +78,12 @@ impl KubernetesDirectory {
         let customer = self.caches.customers.get(&namespace, &system.spec.customer)?;
         let owns_id = self.caches.owner_of_customer_id(&key.customer) == Some(place(customer.as_ref()));
         (owns_id && system.metadata.deletion_timestamp.is_none()).then_some(system)
+    }
+
+    /// Held while a system is enrolled, so that one system is enrolled once. Others rarely wait for it.
+    fn turn_of(&self, key: &SystemKey) -> &tokio::sync::Mutex<()> {
+        let number = usize::try_from(self.turn.hash_one(key) % TURNS as u64).unwrap_or_default();
+        &self.turns[number]
     }
 
     fn enrolment_of(&self, system: &IPOffice) -> Option<String> {
@@ -109,7 +120,7 @@ impl Directory for KubernetesDirectory {
     }
 
     async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn_of(key).lock().await;
         let system = self.object(key).ok_or(DirectoryError::Unknown)?;
         if self.enrolment_of(&system).is_some() && !system.spec.allow_reenrolment {
             return Err(DirectoryError::AlreadyEnrolled);
