@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, binary, data, *flags):
         self.data, self.metrics = data, free_port()
-        ports = ["--api-port", str(free_port()), "--gateway-port", str(free_port()), "--metrics-port", str(self.metrics)]
+        ports = ["--api-port", str(free_port()), "--gateway-port", str(free_port()), "--metrics-port", str(self.metrics), "--store-port", str(free_port())]
         self.log = open(os.path.join(data, "..", "log"), "ab")
         self.process = subprocess.Popen([binary, "up", "--data", data, *ports, *flags], stdout=self.log, stderr=self.log)
         began = time.monotonic()

@@ -25,6 +25,8 @@ pub enum Command {
     Operator(OperatorOptions),
     /// Run one simulated telephone system
     Simulate(SimulateOptions),
+    /// Run many light simulated telephone systems in one process, for load
+    Fleet(FleetOptions),
     /// Write the CustomResourceDefinitions
     Crds(CrdsOptions),
     /// List the backups in an object store, from the store alone
@@ -94,6 +96,19 @@ pub struct ServeOptions {
     /// Image of the pods of simulated systems
     #[arg(long, default_value = "switchboard")]
     pub simulator_image: String,
+    /// Seconds after which a backup or restore that makes no progress fails
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub give_up_after: u64,
+}
+
+impl ServeOptions {
+    /// How patient backups and restores are.
+    pub fn patience(&self) -> controllers::action::Patience {
+        controllers::action::Patience {
+            without_progress: std::time::Duration::from_secs(self.give_up_after),
+            ..controllers::action::Patience::default()
+        }
+    }
 }
 
 /// Options of `up`.
@@ -105,12 +120,15 @@ pub struct UpOptions {
     /// At the first start, apply a demo: 3 customers with 4 systems in different colours
     #[arg(long, conflicts_with = "bare")]
     pub demo: bool,
-    /// The control plane without the operator
+    /// The control plane and the object store without the operator
     #[arg(long)]
     pub bare: bool,
     /// Port of the Kubernetes API
     #[arg(long, default_value_t = 6550)]
     pub api_port: u16,
+    /// Port of the object store
+    #[arg(long, default_value_t = 9000)]
+    pub store_port: u16,
     #[command(flatten)]
     pub serve: ServeOptions,
     #[command(flatten)]
@@ -153,6 +171,41 @@ pub struct SimulateOptions {
     /// Where probes are answered, for example 127.0.0.1:8081
     #[arg(long)]
     pub listen: Option<SocketAddr>,
+}
+
+/// Options of `fleet`.
+#[derive(Debug, Clone, Args)]
+pub struct FleetOptions {
+    /// How many systems; with --selector, at most how many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+    /// Of how many customers; a third of the systems where absent
+    #[arg(long, conflicts_with = "selector", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub customers: Option<u32>,
+    /// In how many namespaces
+    #[arg(long, default_value_t = 1, conflicts_with = "selector", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub namespaces: u32,
+    /// The namespaces are called this, a dash and a number
+    #[arg(long, default_value = "fleet", conflicts_with = "selector")]
+    pub namespace_prefix: String,
+    /// Make nothing: take the IPOffices that have these labels, for example site=lab
+    #[arg(long)]
+    pub selector: Option<String>,
+    /// Delete what an earlier run made, in the cluster and in the folder, and end
+    #[arg(long, conflicts_with = "selector")]
+    pub remove: bool,
+    /// The cluster; where absent as kubectl finds it
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Folder with the disks of the systems; a second start continues with them
+    #[arg(long, default_value = ".switchboard-fleet")]
+    pub data: PathBuf,
+    /// Systems that enrol or open their connection at a time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub dials: u32,
+    /// API writes at a time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub requests: u32,
 }
 
 /// Options of `crds`.

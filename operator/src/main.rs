@@ -7,6 +7,7 @@ mod manifests;
 mod operator;
 mod plane;
 mod plane_metrics;
+mod store;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Up(options) => commands::up::run(options),
         Command::Operator(options) => commands::operator::run(options),
         Command::Simulate(options) => commands::simulate::run(options),
+        Command::Fleet(options) => commands::fleet::run(options),
         Command::Crds(options) => commands::crds::run(&options),
         Command::Catalogue(options) => commands::catalogue::run(&options),
         Command::Verify(options) => commands::verify::run(&options),

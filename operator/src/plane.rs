@@ -74,6 +74,11 @@ impl Plane {
         &self.api
     }
 
+    /// Its authority and certificates, which the object store beside it shares.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
     /// Where it serves.
     pub fn server(&self) -> String {
         format!("https://{}", self.listener.address())

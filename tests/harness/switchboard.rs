@@ -31,7 +31,7 @@ pub fn program() -> PathBuf {
     program
 }
 
-/// The three ports of `switchboard up`.
+/// The ports of `switchboard up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     /// Kubernetes API.
@@ -40,25 +40,29 @@ pub struct Ports {
     pub gateway: u16,
     /// Metrics and probes.
     pub metrics: u16,
+    /// Object store.
+    pub store: u16,
 }
 
 impl Ports {
-    /// Three that are free now. Below the range from which the kernel takes ports of outgoing connections, so that they are still free at a restart.
+    /// Some that are free now. Below the range from which the kernel takes ports of outgoing connections, so that they are still free at a restart.
     pub fn free() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let start = u16::try_from(std::process::id() % 1500).unwrap() * 12;
+        let start = u16::try_from(std::process::id() % 1250).unwrap() * 16;
         let free = || {
             wait::until("a free port", wait::SOON, || {
                 let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
                 TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
             })
         };
-        Self { api: free(), gateway: free(), metrics: free() }
+        Self { api: free(), gateway: free(), metrics: free(), store: free() }
     }
 
     /// As arguments of `up`.
     pub fn arguments(&self) -> Vec<String> {
-        vec![format!("--api-port={}", self.api), format!("--gateway-port={}", self.gateway), format!("--metrics-port={}", self.metrics)]
+        [("api", self.api), ("gateway", self.gateway), ("metrics", self.metrics), ("store", self.store)]
+            .map(|(name, port)| format!("--{name}-port={port}"))
+            .to_vec()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{CommandResult, block_on, say, stop_on_signals};
 use crate::arguments::UpOptions;
 use crate::operator::{Operator, Settings};
 use crate::plane::Plane;
-use crate::{demo, manifests};
+use crate::{demo, manifests, store};
 
 /// Runs it.
 pub fn run(options: UpOptions) -> CommandResult {
@@ -23,13 +23,15 @@ pub fn run(options: UpOptions) -> CommandResult {
         let shutdown = CancellationToken::new();
         stop_on_signals(&shutdown)?;
         let plane = Plane::open(&options.data, options.api_port).await?;
+        let objects = store::open(&options.data, options.store_port, plane.pki()).await?;
         let kubeconfig = plane.write_kubeconfig()?;
-        let (server, admin) = (plane.server(), plane.admin());
+        let (api_server, admin) = (plane.server(), plane.admin());
         let mut tasks = Tasks::new(shutdown.clone());
         let mut ready = None;
         let mut operator = None;
         if !options.bare {
             manifests::apply(&admin, manifests::system()?).await?;
+            manifests::apply(&admin, objects.manifests).await?;
             let (tell, told) = oneshot::channel();
             ready = Some(told);
             let settings = settings(&options);
@@ -39,6 +41,11 @@ pub fn run(options: UpOptions) -> CommandResult {
             operator = Some(Operator::prepare(client, settings, level, registry, Some(tell)).await?);
         }
         let store = plane.start(&mut tasks, std::slice::from_ref(&options.serve.simulator_image), &shutdown)?;
+        let (server, stop_objects, objects_at) = (objects.server, shutdown.clone(), objects.endpoint);
+        tasks.spawn("the object store", async move {
+            server.run(stop_objects).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
         if let Some(operator) = operator {
             tasks.spawn("the operator", operator.run(shutdown.clone()));
         }
@@ -51,13 +58,13 @@ pub fn run(options: UpOptions) -> CommandResult {
                     return Ok(());
                 }
             }
-            std::fs::write(data.join("ready"), format!("{server}\n"))
+            std::fs::write(data.join("ready"), format!("{api_server}\n"))
                 .map_err(|error| format!("cannot write {}: {error}", data.join("ready").display()))?;
             if options.demo {
                 demo::apply(&admin, &data).await?;
             }
-            tracing::info!(milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), server, "ready");
-            say(&banner(&options, &server, &kubeconfig));
+            tracing::info!(milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), server = api_server, "ready");
+            say(&banner(&options, &api_server, &objects_at, &kubeconfig));
             CommandResult::Ok(())
         };
         let announced = announced.await;
@@ -80,13 +87,14 @@ fn settings(options: &UpOptions) -> Settings {
         metrics: here(options.serve.metrics_port),
         folder: options.data.join("gateway"),
         simulator_image: options.serve.simulator_image.clone(),
+        patience: options.serve.patience(),
     }
 }
 
-fn banner(options: &UpOptions, server: &str, kubeconfig: &Path) -> String {
+fn banner(options: &UpOptions, server: &str, objects: &str, kubeconfig: &Path) -> String {
     let kubeconfig = kubeconfig.display();
     let mut text = format!(
-        "\nSwitchboard is up. Ctrl-C stops everything it started; the next start continues where it ended.\n\n  Kubernetes API   {server}\n"
+        "\nSwitchboard is up. Ctrl-C stops everything it started; the next start continues where it ended.\n\n  Kubernetes API   {server}\n  Object store     {objects}\n"
     );
     if !options.bare {
         let (gateway, metrics) = (options.serve.gateway_port, options.serve.metrics_port);
