@@ -385,7 +385,7 @@ pub struct SmallCommunityNetwork {
 }
 
 /// Phones that boot with the system and take their settings from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Phones {
     /// How many.
@@ -463,36 +463,6 @@ impl Default for Content {
 impl Default for Restoring {
     fn default() -> Self {
         Self { outage_seconds: 3 }
-    }
-}
-
-impl Default for Phones {
-    fn default() -> Self {
-        Self { count: 0, series: PhoneSeries::default() }
-    }
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { limit: 10, in_use: 0 }
-    }
-}
-
-impl Default for Lockout {
-    fn default() -> Self {
-        Self { attempts: 5, seconds: 600 }
-    }
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self { connected: true, silent: false, latency_milliseconds: 0, loss_percent: 0 }
-    }
-}
-
-impl Default for Logging {
-    fn default() -> Self {
-        Self { lines_per_minute: 6, keep_megabytes: None }
     }
 }
 

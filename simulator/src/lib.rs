@@ -10,6 +10,7 @@
 //! | [`accounts`] | who may sign in |
 //! | [`machine`] | the system without its network: sign-in, requests, facts |
 //! | [`connect`], [`enrolment`], [`session`] | the way to COM, the certificate, one session |
+//! | [`transfer`] | backups and restores: packing, putting, fetching, taking over |
 //! | [`system`] | the life of one system: many can run in one process |
 //! | [`fleet`] | what many light systems of one process share: counts, a bound on dialling |
 //! | [`run()`] | the program `switchboard simulate` |
@@ -35,6 +36,7 @@ pub mod shared;
 pub mod system;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 
 pub use causes::Causes;
 pub use options::Options;

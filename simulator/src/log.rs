@@ -25,6 +25,10 @@ pub enum Kind {
     Com,
     /// Changes of the configuration.
     Configuration,
+    /// Backups and restores.
+    Backup,
+    /// Phones that boot.
+    Phone,
     /// Everyday calls.
     Call,
 }
@@ -37,6 +41,8 @@ impl Kind {
             Self::Security => "SEC",
             Self::Com => "COM",
             Self::Configuration => "CFG",
+            Self::Backup => "BKP",
+            Self::Phone => "PHN",
             Self::Call => "CALL",
         }
     }

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use model::ids::SystemId;
 use model::secret::Secret;
-use model::system::{Profile, ServerRole};
-use protocol::message::{Facts, ServerFacts};
+use model::system::Profile;
+use protocol::message::Facts;
 use protocol::scram::Verifier;
 
 use crate::accounts::{self, Standing};
@@ -24,11 +24,17 @@ use crate::fleet::Fleet;
 use crate::inputs::Inputs;
 use crate::log::{Kind, Log};
 
+mod neighbours;
 mod requests;
+mod restore;
 mod sign_in;
+mod transfers;
 
 pub use requests::needed_right;
+pub use restore::Step;
+pub(crate) use restore::UNPACKED;
 pub use sign_in::{Exchange, SignInStep};
+pub use transfers::Permit;
 
 /// A system with its disk in use.
 #[derive(Debug)]
@@ -85,18 +91,24 @@ impl Machine {
     }
 
     fn switched_on(mut self, inputs: &Arc<Inputs>) -> Result<Self, DiskError> {
-        self.start()?;
+        // The power may fail again while it starts; a process that begins has had its outage.
+        while self.start()?.is_some() {}
         self.adopt(inputs, true)?;
+        self.make_content();
         Ok(self)
     }
 
-    /// Switches the system on, or on again after an outage.
+    /// Switches the system on, or on again after an outage, and finishes a restore that waits for it. Gives the next restart where the power
+    /// fails meanwhile.
     ///
     /// # Errors
     /// The disk cannot be written.
-    pub fn start(&mut self) -> Result<(), DiskError> {
+    pub fn start(&mut self) -> Result<Option<Reboot>, DiskError> {
         self.log.restart();
         self.started = self.clock.now();
+        if let Some(reboot) = self.finish_restore()? {
+            return Ok(Some(reboot));
+        }
         self.change(|state| state.starts += 1)?;
         let causes = &self.inputs.causes;
         self.log.line(
@@ -110,7 +122,9 @@ impl Machine {
                 self.state.configuration.revision
             ),
         );
-        Ok(())
+        self.make_content();
+        self.greet_neighbours();
+        Ok(None)
     }
 
     /// Takes new inputs in.
@@ -147,10 +161,11 @@ impl Machine {
             voicemail_backup: new.causes.voicemail_backup.clone(),
             certificates: new.causes.certificates,
             reboot_token: token.or(state.seen.reboot_token),
+            break_token: state.seen.break_token,
+            reboot_during_token: state.seen.reboot_during_token,
         };
         if state != self.state {
-            self.disk.save_state(&self.state, &state)?;
-            self.state = state;
+            self.store(state)?;
         }
         if set_by_hand {
             let revision = self.state.configuration.revision;
@@ -164,7 +179,15 @@ impl Machine {
             let word = if new.causes.network.connected { "up" } else { "down" };
             self.log.line(Kind::System, format_args!("network link is {word}"));
         }
+        let network = old.causes.small_community_network != new.causes.small_community_network;
+        let grown = old.causes.servers != new.causes.servers || old.causes.profile != new.causes.profile;
         self.inputs = new;
+        if !first && network {
+            self.greet_network();
+        }
+        if !first && grown {
+            self.make_content();
+        }
         Ok(Changes { reboot, route })
     }
 
@@ -207,7 +230,7 @@ impl Machine {
             (None, None) => "0.0.0.0".to_owned(),
         };
         Facts {
-            servers: servers(causes, &system_name, &address),
+            servers: self.servers(&system_name, &address),
             system_name,
             address,
             port: causes.port,
@@ -219,7 +242,7 @@ impl Machine {
             certificates: configuration.certificates,
             configuration_revision: configuration.revision,
             started: self.started,
-            last_restore: None,
+            last_restore: self.state.last_restore.clone(),
         }
     }
 
@@ -276,8 +299,17 @@ impl Machine {
     fn change(&mut self, change: impl FnOnce(&mut State)) -> Result<(), DiskError> {
         let mut next = self.state.clone();
         change(&mut next);
+        self.store(next)
+    }
+
+    /// Makes `next` what it remembers: on the disk first. The settings among what a backup takes follow.
+    fn store(&mut self, next: State) -> Result<(), DiskError> {
         self.disk.save_state(&self.state, &next)?;
+        let settings = next.configuration != self.state.configuration;
         self.state = next;
+        if settings {
+            self.write_settings();
+        }
         Ok(())
     }
 }
@@ -311,34 +343,6 @@ fn set_by_hand(state: &mut State, causes: &Causes, now: Timestamp) -> bool {
 /// Whether a verifier was made from a password.
 pub(crate) fn recognises(verifier: &Verifier, password: &Secret) -> bool {
     STANDARD.decode(&verifier.salt).is_ok_and(|salt| Verifier::with_salt(password, &salt, verifier.iterations) == *verifier)
-}
-
-/// Servers as reported, the primary first.
-fn servers(causes: &Causes, system_name: &str, address: &str) -> Vec<ServerFacts> {
-    let mut servers: Vec<ServerFacts> = causes
-        .servers
-        .iter()
-        .map(|server| ServerFacts {
-            name: server.name.clone(),
-            role: server.role,
-            version: server.version.clone().unwrap_or_else(|| causes.software_version.clone()),
-            address: server.address.clone().unwrap_or_else(|| address.to_owned()),
-            online: server.online,
-            services: Vec::new(),
-        })
-        .collect();
-    if servers.is_empty() {
-        servers.push(ServerFacts {
-            name: system_name.to_owned(),
-            role: ServerRole::Primary,
-            version: causes.software_version.clone(),
-            address: address.to_owned(),
-            online: true,
-            services: Vec::new(),
-        });
-    }
-    servers.sort_by_key(|server| server.role != ServerRole::Primary);
-    servers
 }
 
 /// How much log a system keeps (LOG-2).

@@ -24,6 +24,11 @@ pub struct Options {
     pub offline_after: Duration,
     /// Bytes of log files, in place of what the causes say.
     pub log_limit: Option<u64>,
+    /// Time within which a command of a backup or restore is answered, finished or not: less than [`protocol::transfer::WORK_SLICE`], because
+    /// the answer has a way to go.
+    pub work_slice: Duration,
+    /// Time without any progress after which a transfer with the object store has failed.
+    pub store_patience: Duration,
     /// Whether log lines go to standard output too.
     pub echo: bool,
     /// The load fleet the system belongs to: it is light then (see [`crate::fleet`]).
@@ -41,6 +46,8 @@ impl Default for Options {
             handshake_timeout: protocol::HANDSHAKE_TIMEOUT,
             offline_after: protocol::OFFLINE_AFTER,
             log_limit: None,
+            work_slice: Duration::from_secs(8),
+            store_patience: Duration::from_secs(60),
             echo: true,
             fleet: None,
         }

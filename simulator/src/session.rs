@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
-use protocol::message::{Answer, AnswerResult, CloseReason, Departure, Facts, FromGateway, FromSystem, Hello, SignInResult};
+use protocol::message::{
+    Answer, AnswerResult, CloseReason, Command, Departure, Facts, FromGateway, FromSystem, Hello, Request, SignInResult,
+};
 use protocol::{VERSION, frame};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +26,9 @@ use crate::log::Kind;
 use crate::machine::{Exchange, SignInStep};
 use crate::options::Options;
 use crate::shared::Shared;
+use crate::system::owed;
+use crate::transfer::Transfers;
+use crate::transfer::line::Restart;
 
 mod upkeep;
 
@@ -56,6 +62,10 @@ pub struct Session<'a> {
     pub options: &'a Options,
     /// Switches the system off.
     pub shutdown: &'a CancellationToken,
+    /// Backups and restores.
+    pub transfers: &'a Transfers,
+    /// The restart that one of them asks for.
+    pub restart: &'a mut watch::Receiver<Option<Restart>>,
 }
 
 /// Why the loop stops.
@@ -90,6 +100,8 @@ struct Running<'a> {
     reported: Facts,
     renewal: Option<BoxFuture<'static, Result<Identity, ConnectError>>>,
     renew_not_before: Instant,
+    /// Commands that take a while; each is answered when it is done.
+    working: JoinSet<Answer>,
     counted: Option<Counted>,
 }
 
@@ -147,6 +159,7 @@ impl<'a> Session<'a> {
             reported: facts,
             renewal: None,
             renew_not_before: now,
+            working: JoinSet::new(),
             counted: None,
         };
         running.send(&FromSystem::Hello(Box::new(hello))).await?;
@@ -168,6 +181,7 @@ impl Running<'_> {
 
     async fn step(&mut self, ticks: &mut tokio::time::Interval) -> Result<(), Stop> {
         let talking = self.session.inputs.borrow().causes.network.connected;
+        let answered = self.working.is_empty();
         tokio::select! {
             biased;
             () = self.session.shutdown.cancelled() => {
@@ -178,6 +192,14 @@ impl Running<'_> {
                 Ok(()) => self.inputs_changed().await,
                 Err(_) => Err(Stop::End(SessionEnd::Shutdown)),
             },
+            Some(answer) = self.working.join_next() => self.worked(answer).await,
+            // A restart for a restore waits for the answers that are due.
+            restart = owed_after(self.session.restart, answered) => {
+                if restart.goodbye {
+                    self.leave(Departure::RebootForChange).await;
+                }
+                Err(Stop::End(SessionEnd::Reboot(restart.reboot)))
+            }
             _ = ticks.tick() => self.tick().await,
             renewed = wait_for(&mut self.renewal) => {
                 self.renewed(renewed);
@@ -252,6 +274,10 @@ impl Running<'_> {
                     self.sign_in(step.map_err(|error| Stop::Broken(error.to_string()))?).await
                 }
             },
+            FromGateway::Request(request) if !matches!(request.command, Command::Configure(_)) => {
+                self.begin(request);
+                Ok(())
+            }
             FromGateway::Request(request) => {
                 let user = self.signed_in.clone();
                 let answer = self.session.shared.with(move |machine| machine.execute(&request, user.as_deref())).await;
@@ -270,6 +296,31 @@ impl Running<'_> {
                 };
                 Err(Stop::End(SessionEnd::Lost { good: false, needs_somebody }))
             }
+        }
+    }
+
+    /// Begins a command that takes a while. At most so many wait as COM may have waiting.
+    fn begin(&mut self, request: Request) {
+        let (transfers, user, id) = (self.session.transfers.clone(), self.signed_in.clone(), self.session.subscription.system_id.clone());
+        if self.working.len() < MOST_WORKING {
+            self.working.spawn(async move { transfers.execute(request, user, id).await });
+            return;
+        }
+        let message = format!("{MOST_WORKING} requests are waiting already; wait for their answers");
+        let answer = Answer { id: request.id, result: AnswerResult::Failed { reason: "TooManyRequests".to_owned(), message } };
+        self.working.spawn(std::future::ready(answer));
+    }
+
+    async fn worked(&mut self, answer: Result<Answer, tokio::task::JoinError>) -> Result<(), Stop> {
+        match answer {
+            Ok(answer) => {
+                self.send(&FromSystem::Answer(answer)).await?;
+                self.report().await
+            }
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ok(()),
+            },
         }
     }
 
@@ -337,6 +388,17 @@ async fn travel(network: Network) -> Result<(), Stop> {
     }
 }
 
+/// The restart that is owed; one for a restore only when nothing is to be answered any more, or after a moment.
+async fn owed_after(restart: &mut watch::Receiver<Option<Restart>>, answered: bool) -> Restart {
+    let restart = owed(restart).await;
+    if restart.goodbye && !answered {
+        tokio::time::sleep_until(restart.since + FAREWELL).await;
+    }
+    restart
+}
+
+/// Most commands under way at a time, which is what COM has waiting at most.
+const MOST_WORKING: usize = 16;
 /// Longest time for a goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -28,6 +28,11 @@ impl Shared {
         }
     }
 
+    /// As [`Shared::with`], on this thread, which may wait; `None` once the machine is closed.
+    pub fn on_this_thread<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> Option<T> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
+    }
+
     /// Looks at the machine at once; `None` while something is being done with it. Cheap enough for every tick of thousands of systems.
     pub fn peek<T>(&self, look: impl FnOnce(&Machine) -> T) -> Option<T> {
         let machine = match self.machine.try_lock() {

@@ -22,6 +22,8 @@ use crate::machine::{Changes, Machine};
 use crate::options::Options;
 use crate::session::{Session, SessionEnd};
 use crate::shared::Shared;
+use crate::transfer::Transfers;
+use crate::transfer::line::Restart;
 
 /// What a system is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct System {
     inputs: watch::Receiver<Arc<Inputs>>,
     options: Options,
     phase: watch::Sender<Phase>,
+    transfers: Transfers,
+    restart: watch::Receiver<Option<Restart>>,
 }
 
 /// How serving ended.
@@ -81,7 +85,11 @@ impl System {
             None => Machine::open(folder, first, truth, options.echo, options.log_limit)?,
             Some(fleet) => Machine::open_light(folder, first, truth, fleet.clone())?,
         };
-        Ok(Self { shared: Shared::new(machine), inputs, options, phase: watch::Sender::new(Phase::Running) })
+        let folders = machine.folders();
+        let shared = Shared::new(machine);
+        let transfers = Transfers::new(folders, &shared, inputs.clone(), &options);
+        let restart = transfers.restart();
+        Ok(Self { shared, inputs, options, phase: watch::Sender::new(Phase::Running), transfers, restart })
     }
 
     /// Tells what the system is doing.
@@ -100,6 +108,7 @@ impl System {
             result = life => result,
             never = chatter => match never {},
         };
+        self.transfers.stop().await;
         self.phase.send_replace(Phase::Off);
         self.shared.line(Kind::System, "switched off");
         self.shared.close().await;
@@ -111,10 +120,14 @@ impl System {
             match self.serve(shutdown).await {
                 Ended::Shutdown => return Ok(()),
                 Ended::Reboot(reboot) => {
-                    if self.outage(&reboot, shutdown).await {
-                        return Ok(());
+                    let mut next = Some(reboot);
+                    while let Some(reboot) = next {
+                        self.transfers.stop().await;
+                        if self.outage(&reboot, shutdown).await {
+                            return Ok(());
+                        }
+                        next = self.shared.with(Machine::start).await?;
                     }
-                    self.shared.with(Machine::start).await?;
                     self.phase.send_replace(Phase::Running);
                 }
             }
@@ -175,6 +188,7 @@ impl System {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Progress::Ended(Ended::Shutdown),
+                reboot = owed(&mut self.restart) => return Progress::Ended(Ended::Reboot(reboot.reboot)),
                 changed = self.inputs.changed() => {
                     if changed.is_err() {
                         return Progress::Ended(Ended::Shutdown);
@@ -219,9 +233,28 @@ impl System {
 
     async fn session(&mut self, connected: Connected, shutdown: &CancellationToken) -> SessionEnd {
         let Connected { socket, identity, subscription } = connected;
-        let session = Session { shared: &self.shared, inputs: &mut self.inputs, subscription, identity, options: &self.options, shutdown };
+        let session = Session {
+            shared: &self.shared,
+            inputs: &mut self.inputs,
+            subscription,
+            identity,
+            options: &self.options,
+            shutdown,
+            transfers: &self.transfers,
+            restart: &mut self.restart,
+        };
         session.run(socket).await
     }
+}
+
+/// The restart that a restore or a failing power asks for, once there is one.
+pub(crate) async fn owed(restart: &mut watch::Receiver<Option<Restart>>) -> Restart {
+    if let Ok(owed) = restart.wait_for(Option::is_some).await
+        && let Some(owed) = owed.clone()
+    {
+        return owed;
+    }
+    std::future::pending().await
 }
 
 /// Waits until the next try is due and the network is there, and connects.

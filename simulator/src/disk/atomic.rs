@@ -35,3 +35,28 @@ fn write_beside(path: &Path, content: &[u8]) -> io::Result<(File, PathBuf)> {
     file.write_all(content)?;
     Ok((file, temporary))
 }
+
+/// Lets the entries of a folder be on the disk when this returns; not what is in files.
+///
+/// # Errors
+/// As the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folder(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Moves a folder or file to a place that is free, in a folder that may not be there yet. On the disk when this returns.
+///
+/// # Errors
+/// As the file system says.
+pub fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
+    let parent = to.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a place needs a folder"))?;
+    std::fs::create_dir_all(parent)?;
+    std::fs::rename(from, to)?;
+    File::open(parent)?.sync_all()
+}

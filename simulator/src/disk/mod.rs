@@ -7,10 +7,14 @@
 //! | `identity.json` | [`identity::IdentityFile`], mode 0600 |
 //! | `configuration/` | one file a revision |
 //! | `log/` | log files, the oldest go when they take too much |
+//! | `content/` | what a backup takes: [`content`] |
+//! | `transfer/` | what backups and restores under way need: [`crate::transfer`] |
 
 pub mod atomic;
 pub mod configuration;
+pub mod content;
 pub mod identity;
+pub mod space;
 pub mod state;
 
 use std::fs::{File, TryLockError};
@@ -28,6 +32,8 @@ const STATE: &str = "state.json";
 const IDENTITY: &str = "identity.json";
 const CONFIGURATION: &str = "configuration";
 const LOG: &str = "log";
+pub(crate) const CONTENT: &str = "content";
+const TRANSFER: &str = "transfer";
 
 /// Why a disk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +115,8 @@ impl Disk {
         Ok((disk, state, identity))
     }
 
-    fn is_light(&self) -> bool {
+    /// Whether as little as possible is written.
+    pub fn is_light(&self) -> bool {
         self.lock.is_none()
     }
 
@@ -138,6 +145,21 @@ impl Disk {
             return Err(DiskError::Damaged { path: folder.join(STATE), why });
         }
         Ok((state, identity))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Folder of what a backup takes.
+    pub fn content_folder(&self) -> PathBuf {
+        self.folder.join(CONTENT)
+    }
+
+    /// Folder of what backups and restores under way need.
+    pub fn transfer_folder(&self) -> PathBuf {
+        self.folder.join(TRANSFER)
     }
 
     /// Folder of the log files.
@@ -179,7 +201,7 @@ impl Disk {
     }
 }
 
-fn failed(verb: &'static str, path: &Path, source: io::Error) -> DiskError {
+pub(crate) fn failed(verb: &'static str, path: &Path, source: io::Error) -> DiskError {
     DiskError::Io { verb, path: path.to_owned(), source }
 }
 

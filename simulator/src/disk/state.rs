@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use model::switches::{CertificateSwitches, RemoteOperations, VoicemailBackup};
 use protocol::message::AnswerResult;
 use protocol::scram::Verifier;
+use protocol::transfer::LastRestore;
 use serde::{Deserialize, Serialize};
 
 /// Format of `state.json` written here.
@@ -31,6 +32,43 @@ pub struct State {
     pub operations: VecDeque<DoneOperation>,
     /// Causes as last seen: only a change of one touches the disk.
     pub seen: SeenCauses,
+    /// A restore that was begun and is not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restoring: Option<Restoring>,
+    /// The last restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restore: Option<LastRestore>,
+}
+
+/// A restore that was begun. It is on the disk before anything of it is, so that a start after a crash finishes it or takes it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Restoring {
+    /// Operation id of the restore.
+    pub operation: String,
+    /// Backup that is restored.
+    pub backup_id: String,
+    /// Number of the configuration in the backup.
+    pub configuration_revision: u64,
+    /// What is to be put in place, once all of it is unpacked; absent while it is being unpacked. From then on there is no way back: the next
+    /// start puts it in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacements: Option<Vec<Replacement>>,
+}
+
+/// One folder that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replacement {
+    /// The new folder, below `transfer/`.
+    pub from: String,
+    /// Where the old one goes meanwhile, below `transfer/`.
+    pub aside: String,
+    /// The place, below `content/`.
+    pub to: String,
+    /// Whether its `settings.json` becomes the configuration.
+    #[serde(default)]
+    pub takes_settings: bool,
 }
 
 /// What is remembered of a service user.
@@ -92,6 +130,12 @@ pub struct SeenCauses {
     pub certificates: Option<CertificateSwitches>,
     /// `reboot.token`.
     pub reboot_token: Option<String>,
+    /// `faults.transfers.break.token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_token: Option<String>,
+    /// `faults.rebootDuring.token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_during_token: Option<String>,
 }
 
 impl State {
@@ -113,6 +157,8 @@ impl State {
             },
             operations: VecDeque::new(),
             seen: SeenCauses::default(),
+            restoring: None,
+            last_restore: None,
         }
     }
 

@@ -43,7 +43,7 @@ impl Machine {
         Answer { id: request.id, result }
     }
 
-    fn permit(&self, request: &Request, user: Option<&str>) -> Result<String, AnswerResult> {
+    pub(super) fn permit(&self, request: &Request, user: Option<&str>) -> Result<String, AnswerResult> {
         let user = user.ok_or_else(|| refuse("NotSignedIn", "no service user is signed in; sign in first"))?;
         if request.operation.is_empty() || request.operation.len() > LONGEST_OPERATION {
             return Err(refuse("InvalidOperation", format!("an operation id has 1 to {LONGEST_OPERATION} bytes; use a shorter one")));
@@ -74,7 +74,7 @@ impl Machine {
             | Command::FetchElement { .. }
             | Command::PreviewRestore { .. }
             | Command::ApplyRestore { .. }
-            | Command::EndOperation => refuse("UnknownCommand", "this system does not know the command; upgrade the system"),
+            | Command::EndOperation => refuse("UnknownCommand", "the machine alone does not know backups and restores"),
         }
     }
 
@@ -114,7 +114,7 @@ fn disk_failure(error: &DiskError) -> AnswerResult {
     refuse(if error.is_full() { "DiskFull" } else { "DiskFailed" }, error.to_string())
 }
 
-fn refuse(reason: &str, message: impl Into<String>) -> AnswerResult {
+pub(super) fn refuse(reason: &str, message: impl Into<String>) -> AnswerResult {
     AnswerResult::Failed { reason: reason.to_owned(), message: message.into() }
 }
 

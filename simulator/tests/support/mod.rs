@@ -3,6 +3,7 @@
 
 pub mod gateway;
 pub mod session;
+pub mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -6,8 +6,9 @@ use hyper_util::rt::TokioIo;
 use model::account::SignInOutcome;
 use model::secret::Secret;
 use protocol::frame::{parse_from_system, write};
-use protocol::message::{Answer, Command, FromGateway, FromSystem, Hello, Request, Settings};
+use protocol::message::{Answer, AnswerResult, Command, FromGateway, FromSystem, Hello, Request, Settings};
 use protocol::scram::Client;
+use protocol::transfer::Output;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -75,6 +76,36 @@ impl TestSession {
             verifier.check(proof).unwrap();
         }
         result.outcome
+    }
+
+    /// Sends a command and gives its number.
+    pub async fn begin(&mut self, operation: &str, command: Command) -> u64 {
+        self.requests += 1;
+        let request = Request { id: self.requests, operation: operation.into(), command };
+        self.send(&FromGateway::Request(request)).await;
+        self.requests
+    }
+
+    /// Sends a command and waits for its answer, passing reports over.
+    pub async fn ask(&mut self, operation: &str, command: Command) -> AnswerResult {
+        let id = self.begin(operation, command).await;
+        loop {
+            match self.next().await {
+                Some(FromSystem::Answer(answer)) if answer.id == id => return answer.result,
+                Some(FromSystem::Report(_)) => {}
+                other => panic!("no answer to a command: {other:?}"),
+            }
+        }
+    }
+
+    /// As [`TestSession::ask`], again and again until it is no longer in progress.
+    pub async fn finish(&mut self, operation: &str, command: Command) -> AnswerResult {
+        loop {
+            match self.ask(operation, command.clone()).await {
+                AnswerResult::Done { output: Some(Output::InProgress { .. }), .. } => {}
+                other => return other,
+            }
+        }
     }
 
     pub async fn configure(&mut self, operation: &str, settings: Settings) -> Answer {
