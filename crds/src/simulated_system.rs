@@ -30,7 +30,11 @@ use serde::{Deserialize, Serialize};
     validation = kube::core::Rule::new("self.customer == oldSelf.customer")
         .message("customer cannot be changed: the system's disk belongs to one subscription; create it again"),
     validation = kube::core::Rule::new("has(self.ipOffice) == has(oldSelf.ipOffice) && (!has(self.ipOffice) || self.ipOffice == oldSelf.ipOffice)")
-        .message("ipOffice cannot be changed: the system's disk holds one identity; create it again")
+        .message("ipOffice cannot be changed: the system's disk holds one identity; create it again"),
+    validation = kube::core::Rule::new("has(self.undeclared) == has(oldSelf.undeclared) && (!has(self.undeclared) || self.undeclared.systemId == oldSelf.undeclared.systemId)")
+        .message("undeclared cannot be changed, added or removed: the system's disk holds one identity; create it again"),
+    validation = kube::core::Rule::new("!has(self.undeclared) || !has(self.ipOffice)")
+        .message("give ipOffice or undeclared, not both: a system that is undeclared connects as no IPOffice that exists beforehand")
 )]
 pub struct SimulatedSystemSpec {
     /// Name of the Customer in the same namespace whose subscription the system uses.
@@ -40,6 +44,9 @@ pub struct SimulatedSystemSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub ip_office: Option<String>,
+    /// Where given, the system dials in although no IPOffice declares it, as one that was set up on site with its customer's subscription and nobody told Switchboard of. It shows up as a Registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeclared: Option<Undeclared>,
     /// Secret of the same namespace with the passwords of the service users, one key each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -47,6 +54,15 @@ pub struct SimulatedSystemSpec {
     /// What the system is like: accounts, rights, switches, network, clock, reboots. Changes take effect while it runs.
     #[serde(default)]
     pub causes: Causes,
+}
+
+/// A system that no IPOffice declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Undeclared {
+    /// Id the system calls itself by, among the customer's systems.
+    #[schemars(length(min = 1, max = 22), regex(pattern = r"^[a-z0-9]+$"))]
+    pub system_id: String,
 }
 
 /// What is known of a simulated system.

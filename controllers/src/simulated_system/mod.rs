@@ -23,7 +23,7 @@ use crate::caches::{Caches, system_id};
 use crate::customer::secret_name;
 use crate::error::ReconcileError;
 use crate::index::age;
-use plan::{DiskState, Step};
+use plan::{ConnectsAs, DiskState, Step};
 
 /// Field manager of this controller.
 const MANAGER: &str = "switchboard-simulation";
@@ -44,7 +44,7 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>
     let weak = Arc::downgrade(caches);
     caches.simulated.trigger(&pending, move |system| {
         let state = weak.upgrade().map(|caches| caches.simulated.store().state()).unwrap_or_default();
-        let same = state.iter().filter(|other| other.namespace() == system.namespace() && ip_office_name(other) == ip_office_name(system));
+        let same = state.iter().filter(|other| other.namespace() == system.namespace() && ConnectsAs::of(other) == ConnectsAs::of(system));
         same.map(|other| ObjectRef::from_obj(other.as_ref())).chain([ObjectRef::from_obj(system)]).collect()
     });
     caches.pods.trigger(&pending, owner);
@@ -60,7 +60,7 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<SimulatedSystem>>
     let weak = Arc::downgrade(caches);
     caches.systems.trigger(&pending, move |ip_office| {
         let Some(caches) = weak.upgrade() else { return Vec::new() };
-        by(&caches, ip_office.namespace(), &|system| ip_office_name(system) == ip_office.name_any())
+        by(&caches, ip_office.namespace(), &|system| ConnectsAs::of(system) == ConnectsAs::IPOffice(ip_office.name_any()))
     });
     let weak = Arc::downgrade(caches);
     caches.secrets.trigger(&pending, move |secret| {
@@ -83,11 +83,6 @@ fn mounted_secrets(system: &SimulatedSystem) -> Vec<String> {
     [Some(secret_name(&system.spec.customer)), system.spec.passwords_secret.clone()].into_iter().flatten().collect()
 }
 
-/// Name of the IPOffice that a simulated system connects as.
-fn ip_office_name(system: &SimulatedSystem) -> String {
-    system.spec.ip_office.clone().unwrap_or_else(|| system.name_any())
-}
-
 /// Runs until the shutdown.
 pub async fn run(
     context: Arc<Context>,
@@ -103,9 +98,15 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
     let caches = &context.caches;
     let namespace = system.namespace().unwrap_or_default();
     let name = system.name_any();
-    let ip_office = ip_office_name(&system);
-    let connects_as = caches.systems.get(&namespace, &ip_office);
-    let id = connects_as.as_deref().map(|ip_office| system_id(ip_office).to_string());
+    let connects_as = ConnectsAs::of(&system);
+    let (ip_office, id) = match &connects_as {
+        ConnectsAs::IPOffice(name) => {
+            let ip_office = caches.systems.get(&namespace, name);
+            let id = ip_office.as_deref().map(|ip_office| system_id(ip_office).to_string());
+            (ip_office, id)
+        }
+        ConnectsAs::Undeclared { system_id, .. } => (None, Some(system_id.clone())),
+    };
     let wanted_configuration = id.as_ref().map(|id| build::causes(&system, id)).transpose()?;
     let version = |name: &String| caches.secrets.get(&namespace, name).and_then(|secret| secret.resource_version());
     let versions: Vec<Option<String>> = mounted_secrets(&system).iter().map(version).collect();
@@ -119,9 +120,9 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
         disk,
         system: &system,
         system_id: id,
-        ip_office_customer: connects_as.map(|found| found.spec.customer.clone()),
-        ip_office_taken_by: older_of_the_same(caches, &system),
-        ip_office,
+        ip_office_customer: ip_office.map(|found| found.spec.customer.clone()),
+        taken_by: older_of_the_same(caches, &system),
+        connects_as,
         subscription: caches.secrets.get(&namespace, &secret_name(&system.spec.customer)).is_some(),
         pod: pod.as_deref(),
         configuration: configuration.as_deref(),
@@ -150,10 +151,10 @@ async fn reconcile(system: Arc<SimulatedSystem>, context: Arc<Context>) -> Resul
     Ok(next)
 }
 
-/// Another, older simulated system that connects as the same IPOffice.
+/// Another, older simulated system that connects as the same.
 fn older_of_the_same(caches: &Caches, system: &SimulatedSystem) -> Option<String> {
     let rank = |system: &SimulatedSystem| (age(system), system.name_any());
-    let same = |other: &SimulatedSystem| other.namespace() == system.namespace() && ip_office_name(other) == ip_office_name(system);
+    let same = |other: &SimulatedSystem| other.namespace() == system.namespace() && ConnectsAs::of(other) == ConnectsAs::of(system);
     let all = caches.simulated.store().state();
     let older = all.iter().filter(|other| same(other) && rank(other) < rank(system)).min_by_key(|other| rank(other))?;
     Some(older.name_any())

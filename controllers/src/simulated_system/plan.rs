@@ -12,14 +12,14 @@ use super::build::{DIGEST, INPUTS, annotation};
 pub struct Observed<'a> {
     /// The object.
     pub system: &'a SimulatedSystem,
-    /// Id of the IPOffice it connects as; `None` while that is missing or has none.
+    /// Id it connects under; `None` while the IPOffice it connects as is missing.
     pub system_id: Option<String>,
-    /// Name of that IPOffice.
-    pub ip_office: String,
-    /// Customer of that IPOffice.
+    /// What it connects as.
+    pub connects_as: ConnectsAs,
+    /// Customer of the IPOffice it connects as.
     pub ip_office_customer: Option<String>,
-    /// Another, older simulated system that connects as the same IPOffice.
-    pub ip_office_taken_by: Option<String>,
+    /// Another, older simulated system that connects as the same.
+    pub taken_by: Option<String>,
     /// Whether the customer's subscription Secret is there.
     pub subscription: bool,
     /// The pod of that name.
@@ -36,6 +36,31 @@ pub struct Observed<'a> {
     pub paused: bool,
     /// Now.
     pub now: jiff::Timestamp,
+}
+
+/// What a simulated system connects as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectsAs {
+    /// An IPOffice, by name.
+    IPOffice(String),
+    /// No IPOffice that is declared: a system id of its customer.
+    Undeclared {
+        /// Its customer, by name.
+        customer: String,
+        /// The id.
+        system_id: String,
+    },
+}
+
+impl ConnectsAs {
+    /// As the spec says.
+    pub fn of(system: &SimulatedSystem) -> Self {
+        let spec = &system.spec;
+        match &spec.undeclared {
+            Some(undeclared) => Self::Undeclared { customer: spec.customer.clone(), system_id: undeclared.system_id.clone() },
+            None => Self::IPOffice(spec.ip_office.clone().unwrap_or_else(|| system.name_any())),
+        }
+    }
 }
 
 /// The claim for the disk.
@@ -116,39 +141,8 @@ fn next(observed: &Observed) -> (Finding, Step) {
     if system.metadata.deletion_timestamp.is_some() {
         return (not("Deleting", "being deleted; its pod and disk go with it".into()), Step::None);
     }
-    let (Some(wanted_pod), Some(wanted_configuration)) = (observed.wanted_pod, observed.wanted_configuration) else {
-        let ip_office = &observed.ip_office;
-        return (
-            not(
-                "IPOfficeNotFound",
-                format!("there is no IPOffice {ip_office} in this namespace yet; create it: the system connects as that one"),
-            ),
-            Step::None,
-        );
-    };
-    if let Some(other) = observed.ip_office_customer.as_ref().filter(|other| **other != system.spec.customer) {
-        let (ip_office, customer) = (&observed.ip_office, &system.spec.customer);
-        return (
-            not(
-                "CustomerMismatch",
-                format!(
-                    "the IPOffice {ip_office} belongs to the Customer {other}, and this object names {customer}: nothing could connect; create it again with the right spec.customer or spec.ipOffice"
-                ),
-            ),
-            Step::None,
-        );
-    }
-    if let Some(other) = &observed.ip_office_taken_by {
-        let ip_office = &observed.ip_office;
-        return (
-            not(
-                "IPOfficeTaken",
-                format!(
-                    "the older SimulatedSystem {other} connects as the IPOffice {ip_office} already; delete one of them, or create this one with another spec.ipOffice"
-                ),
-            ),
-            Step::None,
-        );
+    if let Some(in_the_way) = identity(observed) {
+        return (in_the_way, Step::None);
     }
     if !observed.subscription {
         let customer = &system.spec.customer;
@@ -163,6 +157,9 @@ fn next(observed: &Observed) -> (Finding, Step) {
     if let Some(foreign) = foreign(observed, &name) {
         return (foreign, Step::None);
     }
+    let (Some(wanted_pod), Some(wanted_configuration)) = (observed.wanted_pod, observed.wanted_configuration) else {
+        return (not("Starting", "its causes are not known yet".into()), Step::None);
+    };
     if observed.configuration.is_none_or(|configuration| {
         configuration.data != wanted_configuration.data || annotation(configuration, DIGEST) != annotation(wanted_configuration, DIGEST)
     }) {
@@ -188,6 +185,46 @@ fn next(observed: &Observed) -> (Finding, Step) {
     }
     let step = if annotation(pod, INPUTS) == annotation(wanted_pod, INPUTS) { Step::None } else { Step::TouchPod };
     (readiness(pod), step)
+}
+
+/// What is wrong with what it connects as.
+fn identity(observed: &Observed) -> Option<Finding> {
+    let not = |reason: &str, message: String| Some(Finding::new("Ready", false, reason, message));
+    let customer = &observed.system.spec.customer;
+    match (&observed.connects_as, &observed.system_id) {
+        (ConnectsAs::IPOffice(ip_office), None) => {
+            return not(
+                "IPOfficeNotFound",
+                format!("there is no IPOffice {ip_office} in this namespace yet; create it: the system connects as that one"),
+            );
+        }
+        (ConnectsAs::IPOffice(ip_office), Some(_)) => {
+            if let Some(other) = observed.ip_office_customer.as_ref().filter(|other| *other != customer) {
+                return not(
+                    "CustomerMismatch",
+                    format!(
+                        "the IPOffice {ip_office} belongs to the Customer {other}, and this object names {customer}: nothing could connect; create it again with the right spec.customer or spec.ipOffice"
+                    ),
+                );
+            }
+        }
+        (ConnectsAs::Undeclared { .. }, _) => {}
+    }
+    let other = observed.taken_by.as_ref()?;
+    match &observed.connects_as {
+        ConnectsAs::IPOffice(ip_office) => not(
+            "IPOfficeTaken",
+            format!(
+                "the older SimulatedSystem {other} connects as the IPOffice {ip_office} already; delete one of them, or create this one with another spec.ipOffice"
+            ),
+        ),
+        ConnectsAs::Undeclared { system_id, .. } => not(
+            "SystemIdTaken",
+            format!(
+                "the older SimulatedSystem {other} connects under the id {system_id} already; delete one of them, or create this one with another spec.undeclared.systemId"
+            ),
+        ),
+    }
 }
 
 /// Somebody else's object under a name we need: never taken over.

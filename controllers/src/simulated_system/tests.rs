@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::json;
 
 use super::build;
-use super::plan::{DiskState, Observed, Plan, Step, plan};
+use super::plan::{ConnectsAs, DiskState, Observed, Plan, Step, plan};
 
 fn system() -> SimulatedSystem {
     serde_json::from_value(json!({
@@ -28,9 +28,9 @@ fn plan_for(system: &SimulatedSystem, pod: Option<&Pod>, configuration: Option<&
     let mut observed = Observed {
         system,
         system_id: Some("hq1".into()),
-        ip_office: "hq".into(),
+        connects_as: ConnectsAs::of(system),
         ip_office_customer: Some("acme".into()),
-        ip_office_taken_by: None,
+        taken_by: None,
         subscription: true,
         disk: DiskState::Ours,
         pod,
@@ -67,10 +67,23 @@ fn it_waits_for_what_it_needs_and_says_what() {
     assert_eq!((no_office.step == Step::None, reason(&no_office)), (true, "IPOfficeNotFound"));
     let mismatch = plan_for(&system, None, None, |o| o.ip_office_customer = Some("globex".into()));
     assert_eq!((mismatch.step == Step::None, reason(&mismatch)), (true, "CustomerMismatch"));
-    let taken = plan_for(&system, None, None, |o| o.ip_office_taken_by = Some("older".into()));
+    let taken = plan_for(&system, None, None, |o| o.taken_by = Some("older".into()));
     assert_eq!((taken.step == Step::None, reason(&taken)), (true, "IPOfficeTaken"));
     let no_subscription = plan_for(&system, None, None, |o| o.subscription = false);
     assert_eq!((no_subscription.step == Step::None, reason(&no_subscription)), (true, "SubscriptionMissing"));
+}
+
+#[test]
+fn an_undeclared_system_needs_no_ip_office_but_its_id_for_itself() {
+    let mut system = system();
+    system.spec.undeclared = Some(crds::simulated_system::Undeclared { system_id: "shop1".into() });
+    let started = plan_for(&system, None, None, |o| o.ip_office_customer = None);
+    assert_eq!(started.step, Step::WriteConfiguration);
+    let taken = plan_for(&system, None, None, |o| o.taken_by = Some("older".into()));
+    assert_eq!((taken.step == Step::None, reason(&taken)), (true, "SystemIdTaken"));
+    let mut other = system.clone();
+    other.spec.customer = "globex".into();
+    assert_ne!(ConnectsAs::of(&system), ConnectsAs::of(&other), "an id is one customer's");
 }
 
 #[test]
