@@ -61,10 +61,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    async fn send(&mut self, method: &str, path: &str, body: &str) -> Result<(), Failure> {
+    async fn send(&mut self, method: &str, path: &str, content_type: &str, body: &str) -> Result<(), Failure> {
         let Target { host, token, .. } = &self.target;
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         Ok(self.stream.write_all(request.as_bytes()).await?)
@@ -95,7 +95,19 @@ impl Connection {
 
     /// Sends a request and reads the answer: code and size of the body. A code the caller does not expect is an error with the body.
     pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str, expected: &[u16]) -> Result<usize, Failure> {
-        self.send(method, path, body).await?;
+        self.ask_with(method, path, "application/json", body, expected).await
+    }
+
+    /// As [`Connection::ask`], with a body of another type.
+    pub(crate) async fn ask_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &str,
+        expected: &[u16],
+    ) -> Result<usize, Failure> {
+        self.send(method, path, content_type, body).await?;
         let (code, length) = self.head().await?;
         match length {
             Some(length) => {
@@ -117,7 +129,7 @@ impl Connection {
 
     /// Begins a watch; its events come from [`Connection::events`].
     pub(crate) async fn watch(&mut self, path: &str) -> Result<(), Failure> {
-        self.send("GET", path, "").await?;
+        self.send("GET", path, "application/json", "").await?;
         match self.head().await? {
             (200, _) => Ok(()),
             (code, _) => Err(format!("the watch was answered with {code}").into()),

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run -p embedded --example load                               # starts a server of its own, on disk, and measures it
 //! cargo run -p embedded --example load -- --kubeconfig FILE          # measures a running one (any Kubernetes API server)
+//! cargo run -p embedded --example load -- --kubeconfig FILE --replay REQUESTS --connections N   # see [`replay`]
 //! ```
 //!
 //! `--seconds N` sets how long each figure is measured (5). It works in a namespace `load`, which it fills with ConfigMaps and leaves
@@ -10,6 +11,7 @@
 
 mod client;
 mod measure;
+mod replay;
 mod serve;
 
 use std::io::{self, Write};
@@ -25,28 +27,37 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What the command line says.
 enum Order {
     Measure { kubeconfig: Option<PathBuf>, seconds: u64 },
+    Replay { kubeconfig: PathBuf, requests: PathBuf, connections: usize },
     Serve(PathBuf),
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Order, Failure> {
     let mut arguments = arguments.peekable();
     let (mut kubeconfig, mut seconds) = (None, 5);
+    let (mut requests, mut connections) = (None, 1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--kubeconfig" => kubeconfig = Some(value()?.into()),
             "--seconds" => seconds = value()?.parse().map_err(|error| format!("--seconds: {error}"))?,
+            "--replay" => requests = Some(PathBuf::from(value()?)),
+            "--connections" => connections = value()?.parse().map_err(|error| format!("--connections: {error}"))?,
             "--serve" => return Ok(Order::Serve(value()?.into())),
-            other => return Err(format!("unknown argument {other}; known are --kubeconfig FILE and --seconds N").into()),
+            other => return Err(format!("unknown argument {other}; known are --kubeconfig, --seconds, --replay and --connections").into()),
         }
     }
-    Ok(Order::Measure { kubeconfig, seconds })
+    match (requests, kubeconfig) {
+        (None, kubeconfig) => Ok(Order::Measure { kubeconfig, seconds }),
+        (Some(requests), Some(kubeconfig)) => Ok(Order::Replay { kubeconfig, requests, connections }),
+        (Some(_), None) => Err("--replay needs --kubeconfig".into()),
+    }
 }
 
 fn main() -> ExitCode {
     let outcome = parse(std::env::args().skip(1)).and_then(|order| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match order {
+            Order::Replay { kubeconfig, requests, connections } => runtime.block_on(replay::run(&kubeconfig, &requests, connections)),
             Order::Serve(folder) => runtime.block_on(serve::run(&folder)),
             Order::Measure { kubeconfig, seconds } => runtime.block_on(measure_all(kubeconfig, Duration::from_secs(seconds))),
         }

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod crds;
+pub mod fleet;
 pub mod launcher;
 pub mod operator;
 pub mod simulate;
@@ -41,6 +42,7 @@ pub fn say(text: &str) {
 pub fn block_on(future: impl Future<Output = CommandResult>) -> CommandResult {
     // Several TLS libraries could be linked; we say which one it is.
     drop(rustls::crypto::ring::default_provider().install_default());
+    runtime::limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(future)
 }
