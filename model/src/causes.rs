@@ -466,6 +466,30 @@ impl Default for Restoring {
     }
 }
 
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { limit: 10, in_use: 0 }
+    }
+}
+
+impl Default for Lockout {
+    fn default() -> Self {
+        Self { attempts: 5, seconds: 600 }
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { connected: true, silent: false, latency_milliseconds: 0, loss_percent: 0 }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { lines_per_minute: 6, keep_megabytes: None }
+    }
+}
+
 fn default_profile() -> Profile {
     Profile::Ip500V2
 }
