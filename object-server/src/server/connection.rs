@@ -26,6 +26,9 @@ use crate::options::Limits;
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 << 20;
 
+/// Bytes of a connection's buffer at least, which is what hyper demands.
+const LEAST_BUFFER: usize = 8192;
+
 /// What every connection needs.
 pub(super) struct Context {
     pub(super) acceptor: Option<TlsAcceptor>,
@@ -56,6 +59,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(context: Arc<Context>, stre
         .timer(TokioTimer::new())
         .header_read_timeout(context.limits.idle)
         .max_header_size(context.limits.header_bytes)
+        .max_buf_size(context.limits.header_bytes.max(LEAST_BUFFER))
         .serve_connection(TokioIo::new(Stalls::new(stream, context.limits.stall)), service);
     // hyper gives the stream back, so that it is closed with care after a refusal.
     let outcome = {

@@ -73,7 +73,8 @@ impl Service {
         let upload = self.store.bucket(&input.bucket)?.upload(&input.key, &input.upload_id)?;
         let limit = headers::limit(input.max_parts, PARTS_OF_PAGE)?;
         let marker = input.part_number_marker.unwrap_or(0);
-        let (parts, more) = upload.parts(u32::try_from(marker).unwrap_or(0), limit);
+        let (own, after) = (std::sync::Arc::clone(&upload), u32::try_from(marker).unwrap_or(0));
+        let (parts, more) = self.blocking(move |_| Ok(own.parts(after, limit))).await?;
         let last = parts.last().and_then(|(number, _)| i32::try_from(*number).ok());
         let listed = parts.into_iter().map(|(number, part)| {
             let mut listed = Part {

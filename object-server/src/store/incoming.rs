@@ -14,8 +14,8 @@ use super::disk::{self, Temporary};
 use crate::digest::{Algorithm, Checksum, Hashers, Md5Digest};
 use crate::failure::Failure;
 
-/// Bytes that are hashed and written at a time.
-const PIECE: usize = 512 << 10;
+/// Bytes that are hashed and written at a time; with thousands of bodies at once they add up.
+const PIECE: usize = 128 << 10;
 /// Chunks of a piece, so that tiny ones do not pile up.
 const PIECE_CHUNKS: usize = 256;
 

@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::bucket::Opened;
 
 /// Bytes that are read at a time.
-const PIECE: u64 = 512 << 10;
+pub(super) const PIECE: u64 = 128 << 10;
 
 struct Source {
     object: Opened,
