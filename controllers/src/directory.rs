@@ -21,6 +21,8 @@ use crate::registration::Registrar;
 /// Field manager of `status.enrolment`.
 const MANAGER: &str = "switchboard-enrolment";
 
+/// An enrolment that others' writes overtook so often is given up; the system tries again.
+const MOST_CONFLICTS: u32 = 8;
 /// Systems that can be enrolled at a time, at most.
 const TURNS: usize = 32;
 
@@ -101,6 +103,16 @@ impl KubernetesDirectory {
     }
 }
 
+/// The enrolment, to be written only if the object still is as it was seen.
+fn patch(seen: &IPOffice, enrolment_id: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "switchboard.dev/v1alpha1",
+        "kind": "IPOffice",
+        "metadata": {"name": seen.name_any(), "uid": seen.uid(), "resourceVersion": seen.resource_version()},
+        "status": {"enrolment": {"id": enrolment_id, "time": whole_seconds(jiff::Timestamp::now()).to_string()}},
+    })
+}
+
 /// Times in the API have no fractions of seconds.
 fn whole_seconds(time: jiff::Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
@@ -128,24 +140,30 @@ impl Directory for KubernetesDirectory {
         let uid = system.uid().unwrap_or_default();
         let (namespace, name) = place(system.as_ref());
         let api: Api<IPOffice> = Api::namespaced(self.client.0.clone(), &namespace);
-        // Another replica may have enrolled it a moment ago: what the server holds counts, and the version written against is the one read.
         let unavailable = |error: kube::Error| DirectoryError::Unavailable(error.to_string());
-        let live = api.get_opt(&name).await.map_err(unavailable)?.ok_or(DirectoryError::Unknown)?;
-        if live.uid() != system.uid() {
-            return Err(DirectoryError::Unknown);
+        // Another replica may have enrolled it a moment ago: so it is written against the version that was looked at. Where somebody wrote since,
+        // such as the controller at the same moment, what the server holds is looked at instead.
+        let mut seen = system;
+        for _ in 0..MOST_CONFLICTS {
+            match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch(&seen, enrolment_id))).await {
+                Ok(_) => {
+                    self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());
+                    return Ok(());
+                }
+                Err(kube::Error::Api(status)) if status.code == 404 => return Err(DirectoryError::Unknown),
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+            let live = api.get_opt(&name).await.map_err(unavailable)?.ok_or(DirectoryError::Unknown)?;
+            if live.uid() != seen.uid() {
+                return Err(DirectoryError::Unknown);
+            }
+            if live.status.as_ref().is_some_and(|status| status.enrolment.is_some()) && !live.spec.allow_reenrolment {
+                return Err(DirectoryError::AlreadyEnrolled);
+            }
+            seen = Arc::new(live);
         }
-        if live.status.as_ref().is_some_and(|status| status.enrolment.is_some()) && !live.spec.allow_reenrolment {
-            return Err(DirectoryError::AlreadyEnrolled);
-        }
-        let patch = json!({
-            "apiVersion": "switchboard.dev/v1alpha1",
-            "kind": "IPOffice",
-            "metadata": {"name": name, "uid": uid, "resourceVersion": live.resource_version()},
-            "status": {"enrolment": {"id": enrolment_id, "time": whole_seconds(jiff::Timestamp::now()).to_string()}},
-        });
-        api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await.map_err(unavailable)?;
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());
-        Ok(())
+        Err(DirectoryError::Unavailable("the IPOffice was written by others each time".to_owned()))
     }
 
     fn registration(&self, key: &SystemKey) -> Option<Registered> {

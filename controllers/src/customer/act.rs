@@ -13,6 +13,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
 use super::plan::{SecretState, secret_name};
+use crate::directory::EnrolmentCodes;
 use crate::error::ReconcileError;
 
 /// Field manager of this controller.
@@ -43,20 +44,23 @@ pub async fn read(client: &Client, customer: &Customer) -> Result<(SecretState, 
     Ok((state, found))
 }
 
-/// Makes the Secret, or brings it up to date. The enrolment code, once made, stays. Returns the code.
+/// Makes the Secret, or brings it up to date. The enrolment code, once made, stays. The gateway knows it before anyone can read it: a system that
+/// comes at once with a code that is not known yet would be sent away for a while.
 pub async fn subscription(
     client: &Client,
     customer: &Customer,
     id: &CustomerId,
     gateway: &Gateway,
     present: Option<&KubernetesSecret>,
-) -> Result<Secret, ReconcileError> {
+    codes: &EnrolmentCodes,
+) -> Result<(), ReconcileError> {
     let name = secret_name(&customer.name_any());
     let what = format!("Secret {name}");
     let secrets: Api<KubernetesSecret> = Api::namespaced(client.clone(), &customer.namespace().unwrap_or_default());
     let held = present.and_then(|secret| secret.data.as_ref());
     let text = |key: &str| held.and_then(|data| data.get(key)).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
     let code = text("enrolmentCode").filter(|code| !code.is_empty()).map_or_else(new_code, Secret::new);
+    codes.set(id, Some(code.clone()));
     let wanted = [
         ("gateway", gateway.address.as_str()),
         ("ca.crt", gateway.authority.as_str()),
@@ -64,7 +68,7 @@ pub async fn subscription(
         ("enrolmentCode", code.expose()),
     ];
     if present.is_some() && wanted.iter().all(|(key, value)| text(key).as_deref() == Some(value)) {
-        return Ok(code);
+        return Ok(());
     }
     let data: BTreeMap<String, ByteString> =
         wanted.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
@@ -85,7 +89,7 @@ pub async fn subscription(
             .await
             .map_err(ReconcileError::api("create", what))?;
     }
-    Ok(code)
+    Ok(())
 }
 
 /// 25 characters of 5 bits: 125 bits, in groups that people can read out.

@@ -87,8 +87,7 @@ async fn reconcile(customer: Arc<Customer>, context: Arc<Context>) -> Result<Act
     };
     let plan = plan::plan(&observed);
     if plan.subscription {
-        let code = act::subscription(&context.client, &customer, &id, &context.gateway, present.as_ref()).await?;
-        context.codes.set(&id, Some(code));
+        act::subscription(&context.client, &customer, &id, &context.gateway, present.as_ref(), &context.codes).await?;
     } else if deleting && observed.id_taken_by.is_none() {
         context.codes.set(&id, None);
     }
