@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crds::action::Phase;
+use crds::conditions::is_true;
 use crds::registration::Decision;
 use model::connectivity::{Colour, Message};
 use prometheus::core::{Collector, Desc};
@@ -10,6 +12,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::caches::Caches;
+use crate::index::ActionKind;
 
 struct FleetMetrics {
     caches: Arc<Caches>,
@@ -17,6 +20,8 @@ struct FleetMetrics {
     systems: IntGaugeVec,
     messages: IntGaugeVec,
     registrations: IntGaugeVec,
+    actions: IntGaugeVec,
+    stores: IntGaugeVec,
     simulated: IntGauge,
 }
 
@@ -40,6 +45,14 @@ pub fn register(registry: &Registry, caches: Arc<Caches>) -> Result<(), promethe
             Opts::new("switchboard_registrations", "Registrations of systems that nobody declared, by decision."),
             &["decision"],
         )?,
+        actions: IntGaugeVec::new(
+            Opts::new(
+                "switchboard_actions",
+                "Actions ordered, by kind and phase (Waiting, Scheduled, Paused, InProgress, and what is over).",
+            ),
+            &["kind", "phase"],
+        )?,
+        stores: IntGaugeVec::new(Opts::new("switchboard_object_stores", "Object stores, by whether they can be used."), &["ready"])?,
         simulated: IntGauge::new("switchboard_simulated_systems", "Simulated systems.")?,
     }))
 }
@@ -50,6 +63,8 @@ impl Collector for FleetMetrics {
         all.extend(self.systems.desc());
         all.extend(self.messages.desc());
         all.extend(self.registrations.desc());
+        all.extend(self.actions.desc());
+        all.extend(self.stores.desc());
         all.extend(self.simulated.desc());
         all
     }
@@ -77,6 +92,7 @@ impl Collector for FleetMetrics {
             let count = registrations.iter().filter(|registration| registration.spec.decision == decision).count();
             self.registrations.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        self.count_actions();
         let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
         self.customers.set(count(self.caches.customers.store().len()));
         self.simulated.set(count(self.caches.simulated.store().len()));
@@ -84,7 +100,30 @@ impl Collector for FleetMetrics {
         all.extend(self.systems.collect());
         all.extend(self.messages.collect());
         all.extend(self.registrations.collect());
+        all.extend(self.actions.collect());
+        all.extend(self.stores.collect());
         all.extend(self.simulated.collect());
         all
+    }
+}
+
+impl FleetMetrics {
+    fn count_actions(&self) {
+        let backups = self.caches.backups.store().state();
+        let restores = self.caches.restores.store().state();
+        let phases = |kind: ActionKind, phases: Vec<Option<Phase>>| {
+            for phase in Phase::ALL {
+                // One that nobody has looked at yet waits.
+                let count = phases.iter().filter(|found| found.unwrap_or_default() == phase).count();
+                self.actions.with_label_values(&[kind.as_str(), phase.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        };
+        phases(ActionKind::Backup, backups.iter().map(|backup| backup.status.as_ref().and_then(|status| status.phase)).collect());
+        phases(ActionKind::Restore, restores.iter().map(|restore| restore.status.as_ref().and_then(|status| status.phase)).collect());
+        let stores = self.caches.stores.store().state();
+        let ready = stores.iter().filter(|store| store.status.as_ref().is_some_and(|status| is_true(&status.conditions, "Ready"))).count();
+        for (label, count) in [("true", ready), ("false", stores.len() - ready)] {
+            self.stores.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 }

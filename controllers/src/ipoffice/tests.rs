@@ -256,3 +256,24 @@ fn the_enrolment_has_another_writer_and_is_left_to_it() {
     assert!(plan.status.enrolment.is_none() && is_true(&plan.status.conditions, "Enrolled"));
     assert!(without_enrolment(status).enrolment.is_none());
 }
+
+#[test]
+fn the_lock_is_kept_through_everything_that_befalls_the_system_and_a_system_set_aside_gives_none() {
+    use crate::action::lock::{Candidate, Standing};
+    use crate::index::ActionKind;
+    let mut office = system(json!({}));
+    let action =
+        |standing| vec![Candidate { kind: ActionKind::Restore, name: "r".into(), uid: "uid-r".into(), age: "2026".into(), standing }];
+    let operation = |office: &IPOffice, actions, view, paused| {
+        let observed = Observed { actions, view, paused, ..observed(office) };
+        plan(&observed).status.operation.map(|operation| (operation.kind, operation.name, operation.uid))
+    };
+    let held = Some(("Restore".to_owned(), "r".to_owned(), "uid-r".to_owned()));
+    assert_eq!(operation(&office, action(Standing::Wants), Some(signed_in()), true), None, "set aside");
+    assert_eq!(operation(&office, action(Standing::Wants), Some(signed_in()), false), held);
+    office.status = Some(plan(&Observed { actions: action(Standing::Wants), view: Some(signed_in()), ..observed(&office) }).status);
+    for (view, paused) in [(None, false), (None, true), (Some(signed_in()), true)] {
+        assert_eq!(operation(&office, action(Standing::Working), view, paused), held);
+    }
+    assert_eq!(operation(&office, action(Standing::Over), Some(signed_in()), false), None);
+}
