@@ -10,4 +10,5 @@ mod gateway_abuse;
 mod invalid_objects;
 mod messages;
 mod operations;
+mod registration;
 mod start_up;

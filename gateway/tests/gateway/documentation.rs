@@ -82,6 +82,13 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
         format!("{} at once, {} a second", limits.messages.burst, 1000 / limits.messages.interval.as_millis()),
         format!("At most {} requests wait", limits.requests_in_flight),
         format!(
+            "at most {} registrations, all customers together {}, and new ones of a customer register {} at once and then one every {} s",
+            gateway::directory::REGISTRATIONS_OF_CUSTOMER,
+            gateway::directory::REGISTRATIONS,
+            limits.registrations.burst,
+            limits.registrations.interval.as_secs()
+        ),
+        format!(
             "from this address ({}, then one every {} s",
             limits.failures_per_address.burst,
             limits.failures_per_address.interval.as_secs()
