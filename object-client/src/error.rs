@@ -215,7 +215,7 @@ pub(crate) fn refusal(answer: Answer, asked: Asked<'_>) -> StoreError {
             said()
         )),
         (_, 401 | 403) => StoreError::Forbidden(said()),
-        ("", 200..300) => StoreError::Unusable(format!("asked to {operation}, its answer with status {status} is none of S3's")),
+        ("", 200..=299) => StoreError::Unusable(format!("asked to {operation}, its answer with status {status} is none of S3's")),
         _ => StoreError::Refused { operation: operation.to_owned(), status, code, message },
     }
 }

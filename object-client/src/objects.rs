@@ -188,7 +188,7 @@ impl ObjectClient {
             let Err(error) = self.client().delete_object().bucket(self.bucket()).key(self.full_key(key)).send().await else {
                 continue;
             };
-            if !answer(&error).is_some_and(|answer| answer.code == "NoSuchKey") {
+            if answer(&error).is_none_or(|answer| answer.code != "NoSuchKey") {
                 return Err(classify(error, self.asked(&what)));
             }
         }

@@ -96,9 +96,10 @@ impl Options {
         if self.bucket.is_empty() || self.bucket.len() > 255 || !self.bucket.chars().all(plain) {
             return refuse(format!("{:?} is no name of a bucket; give its name alone, of a-z, 0-9, '.' and '-'", self.bucket));
         }
-        let parts = self.prefix.strip_suffix('/').map(|inner| inner.split('/').all(|part| !matches!(part, "" | "." | "..")));
+        let parts = self.prefix.strip_suffix('/').is_some_and(|inner| inner.split('/').all(|part| !matches!(part, "" | "." | "..")));
         let clean = self.prefix.len() <= LONGEST_PREFIX && !self.prefix.chars().any(char::is_control);
-        if !self.prefix.is_empty() && !(parts == Some(true) && clean) {
+        let usable = self.prefix.is_empty() || (parts && clean);
+        if !usable {
             return refuse(format!(
                 "the prefix {:?} is not usable; leave it empty, or give names each followed by '/', at most {LONGEST_PREFIX} bytes",
                 self.prefix

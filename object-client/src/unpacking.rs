@@ -82,8 +82,7 @@ fn check(incoming: Receiver<Bytes>, limits: Limits) -> Result<Contents, Unfit> {
     let budget = Rc::new(Cell::new(LARGEST_HEADERS));
     let mut archive = Archive::new(Pieces { incoming, current: Bytes::new(), budget: Rc::clone(&budget) });
     let mut check = Check::new(limits);
-    let mut entries = archive.entries()?;
-    while let Some(entry) = entries.next() {
+    for entry in archive.entries()? {
         member(&mut check, &mut entry?, &budget)?;
         budget.set(LARGEST_HEADERS);
     }

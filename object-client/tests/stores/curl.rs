@@ -31,6 +31,25 @@ pub async fn signed(method: &str, url: &str, key: &str, secret: &str) -> bool {
     command.status().await.unwrap().success()
 }
 
+/// Makes many presigned requests to put the same file, over few connections.
+pub async fn put_all(requests: &[PresignedRequest], file: &Path, authority: Option<&Path>) {
+    let authority = authority.map(|path| format!("cacert = \"{}\"\n", path.display())).unwrap_or_default();
+    let one = |request: &PresignedRequest| {
+        let headers: String = request.headers.iter().map(|(name, value)| format!("header = \"{name}: {value}\"\n")).collect();
+        let (url, file) = (request.url.expose(), file.display());
+        // What is not said again for each one is forgotten.
+        format!("url = \"{url}\"\nupload-file = \"{file}\"\nfail\nsilent\nshow-error\noutput = \"/dev/null\"\n{headers}{authority}")
+    };
+    let text: Vec<String> = requests.iter().map(one).collect();
+    let mut command = Command::new("curl");
+    command.args(["--parallel", "--parallel-max", "8", "--fail-early", "-K", "-"]).stdin(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.join("next\n").as_bytes()).await.unwrap();
+    drop(input);
+    assert!(child.wait().await.unwrap().success());
+}
+
 /// Makes a presigned request as it is, with a body and further headers.
 pub async fn make(request: &PresignedRequest, body: &[u8], more: &[&str], authority: Option<&Path>) -> Answer {
     let mut command = Command::new("curl");
