@@ -8,13 +8,12 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::switches::RemoteOperations;
 use protocol::message::{AnswerResult, Command, Departure, Facts, FromSystem, Settings};
 use protocol::transfer::{ElementChanges, Output, PackedElement, PartDigest, StoreFailure};
 use support::gateway::TestGateway;
 use support::session::TestSession;
 use support::store::{Fault, SIGNATURE, TestStore};
-use support::{Site, soon};
+use support::{Site, USER, soon};
 
 /// A Server Edition network whose application server joins, with the switch on.
 const NETWORK: &str = "
@@ -39,6 +38,7 @@ struct World {
     site: Site,
     session: TestSession,
     facts: Facts,
+    changes: u32,
 }
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
         site.options.work_slice = Duration::from_millis(400);
         site.start();
         let (session, facts) = signed_in(&mut gateway).await;
-        Self { gateway, store, site, session, facts }
+        Self { gateway, store, site, session, facts, changes: 0 }
     }
 
     /// Takes the next session, after a restart.
@@ -68,7 +68,11 @@ impl World {
     }
 
     async fn pack(&mut self, operation: &str, selections: &[&str]) -> Vec<PackedElement> {
-        match self.ask(operation, prepare(selections, PART)).await {
+        self.pack_in(operation, selections, PART).await
+    }
+
+    async fn pack_in(&mut self, operation: &str, selections: &[&str], part_size: u64) -> Vec<PackedElement> {
+        match self.ask(operation, prepare(selections, part_size)).await {
             AnswerResult::Done { output: Some(Output::Packed { elements, .. }), .. } => elements,
             other => panic!("not packed: {other:?}"),
         }
@@ -144,6 +148,30 @@ impl World {
         let applied = self.ask(operation, apply(elements)).await;
         assert!(matches!(applied, AnswerResult::Done { output: None, .. }), "{applied:?}");
         assert_eq!(self.next().await, Some(FromSystem::Goodbye { reason: Departure::RebootForChange }));
+        self.again().await;
+    }
+
+    /// Changes the causes and waits until the system took them in.
+    async fn set(&mut self, causes: &str) {
+        self.changes += 1;
+        let address = format!("change-{}", self.changes);
+        self.site.causes(&format!("{causes}address: {address}\n"));
+        soon("the causes", async {
+            while !matches!(self.session.next().await.unwrap(), FromSystem::Report(facts) if facts.address == address) {}
+        })
+        .await;
+    }
+
+    /// Does something that ends the session without a goodbye, and takes the next one.
+    async fn cut(&mut self, work: impl FnOnce(&mut Self) -> futures::future::BoxFuture<'_, u64>) {
+        work(self).await;
+        loop {
+            match self.session.next().await {
+                None => break,
+                Some(FromSystem::Goodbye { .. }) => panic!("nobody says goodbye when the power fails"),
+                Some(_) => {}
+            }
+        }
         self.again().await;
     }
 
@@ -443,18 +471,7 @@ async fn what_may_not_or_cannot_be_is_refused_with_its_reason() {
         (without_adjunct.clone(), "ServerOffline"),
         (format!("{NETWORK}faults: {{diskMegabytes: 1}}\ncontent: {{extensions: 1}}\n"), "DiskFull"),
     ] {
-        let marker = format!("{causes}address: {}\n", expected.to_lowercase());
-        world.site.causes(&marker);
-        soon("the causes", async {
-            loop {
-                if let Some(FromSystem::Report(facts)) = world.session.next().await
-                    && facts.address == expected.to_lowercase()
-                {
-                    return;
-                }
-            }
-        })
-        .await;
+        world.set(&causes).await;
         if expected == "InsufficientRights" {
             world.session.sign_in("right").await;
         }
@@ -464,14 +481,153 @@ async fn what_may_not_or_cannot_be_is_refused_with_its_reason() {
         }
         let refused = world.ask("op", prepare(&elements, PART)).await;
         assert_eq!(reason(&refused), expected, "{refused:?}");
-        world.site.causes(NETWORK);
-        soon("the causes", async {
-            while !matches!(world.session.next().await, Some(FromSystem::Report(facts)) if facts.address == "127.0.0.1") {}
-        })
-        .await;
+        world.set(NETWORK).await;
         if expected == "InsufficientRights" {
             world.session.sign_in("right").await;
         }
     }
-    let _ = RemoteOperations::ALL;
+}
+
+#[tokio::test]
+async fn transfers_that_break_off_once_or_carry_other_bytes_are_told_and_go_on() {
+    let mut world = World::new(&format!("{NETWORK}faults: {{transfers: {{break: {{afterKilobytes: 60, token: one}}}}}}\n")).await;
+    let elements = world.pack_in("backup", &["AllVoicemails"], 1_000_000).await;
+    let (done, failure) = world.order("backup", &elements[0], "part", &[1]).await;
+    assert!(done.is_empty() && failure.unwrap().message.contains("broke"));
+    let corrupt = format!("{NETWORK}faults: {{transfers: {{corrupt: true}}}}\n");
+    world.put("backup", &elements[0], &key(0)).await;
+    world.set(&corrupt).await;
+    let (done, failure) = world.order("backup", &elements[0], "corrupt", &[1]).await;
+    assert_eq!((done.len(), failure.unwrap().code.as_str()), (0, "BadDigest"));
+    world.set(&format!("{NETWORK}faults: {{transfers: {{break: {{afterKilobytes: 60}}}}}}\n")).await;
+    let mut orders = 0;
+    while matches!(
+        world.fetch("restore", &elements[0], &key(0)).await,
+        AnswerResult::Done { output: Some(Output::FetchStopped { .. }), .. }
+    ) {
+        orders += 1;
+    }
+    assert!(orders >= 1, "each order brings it some way");
+    world.fetch_all("restore", &elements).await;
+}
+
+#[tokio::test]
+async fn a_slow_upload_goes_on_between_orders_and_puts_no_part_twice() {
+    let mut world = World::new(&format!("{NETWORK}faults: {{transfers: {{kilobytesPerSecond: 60}}}}\n")).await;
+    let elements = world.pack("backup", &["CustomPrompts"]).await;
+    let mut left: Vec<u32> = (1..=elements[0].parts).collect();
+    let mut orders = 0;
+    while !left.is_empty() {
+        let (done, failure) = world.order("backup", &elements[0], "slow", &left).await;
+        assert_eq!(failure, None, "only its time was up");
+        left.retain(|number| !done.contains(number));
+        orders += 1;
+    }
+    assert!(orders > 1, "it took longer than an answer may");
+    assert_eq!(world.store.requests("PUT"), elements[0].parts as usize);
+}
+
+#[tokio::test]
+async fn the_power_may_fail_in_the_middle_of_anything_and_the_same_command_goes_on() {
+    let fault =
+        |work: &str| format!("{NETWORK}faults: {{rebootDuring: {{work: {work}, afterKilobytes: 50, token: {work}, outageSeconds: 0}}}}\n");
+    let mut world = World::new(&fault("Packing")).await;
+    let before = world.content();
+    world.cut(|world| Box::pin(world.session.begin("backup", prepare(&["AllVoicemails", "CustomPrompts"], PART)))).await;
+    let elements = world.pack("backup", &["AllVoicemails", "CustomPrompts"]).await;
+    world.set(&fault("Upload")).await;
+    let digests = world.parts("backup", &elements[1]).await;
+    let parts: Vec<_> = (1..).zip(&digests).map(|(number, part)| world.store.part("lost", number, &part.sha256)).collect();
+    let command = Command::UploadParts { element: elements[1].element.clone(), parts, authority: world.store.authority() };
+    world.cut(|world| Box::pin(world.session.begin("backup", command))).await;
+    world.put("backup", &elements[0], &key(0)).await;
+    world.put("backup", &elements[1], &key(1)).await;
+    world.change("voicemail/prompts/prompt-001.wav", "newer");
+    world.set(&fault("Fetch")).await;
+    let command = Command::FetchElement {
+        element: elements[0].element.clone(),
+        size: elements[0].size,
+        sha256: elements[0].sha256.clone(),
+        request: world.store.get(&key(0)),
+        authority: world.store.authority(),
+    };
+    world.cut(|world| Box::pin(world.session.begin("restore", command))).await;
+    world.fetch_all("restore", &elements).await;
+    world.set(&fault("Unpacking")).await;
+    let command = apply(&elements);
+    world.cut(|world| Box::pin(world.session.begin("restore", command))).await;
+    assert!(world.facts.last_restore.as_ref().unwrap().failure.is_some(), "nothing was restored");
+    assert_eq!(world.content()["voicemail/prompts/prompt-001.wav"], b"newer");
+    world.set(&fault("Replacing")).await;
+    world.apply("restore", &elements).await;
+    assert_eq!(world.facts.last_restore.as_ref().unwrap().failure, None);
+    assert_eq!(world.content(), before);
+    assert!(world.site.log().contains("the power fails during Replacing"), "{}", world.site.log());
+}
+
+#[tokio::test]
+async fn a_network_that_is_cut_stops_a_fetch_which_then_goes_on() {
+    let slow = format!("{NETWORK}faults: {{transfers: {{kilobytesPerSecond: 100}}}}\n");
+    let mut world = World::new(NETWORK).await;
+    let elements = world.backup("backup", &["AllVoicemails"]).await;
+    world.set(&slow).await;
+    let command = Command::FetchElement {
+        element: elements[0].element.clone(),
+        size: elements[0].size,
+        sha256: elements[0].sha256.clone(),
+        request: world.store.get(&key(0)),
+        authority: world.store.authority(),
+    };
+    let answer = world.session.ask("restore", command).await;
+    assert!(matches!(answer, AnswerResult::Done { output: Some(Output::InProgress { done: 1.., .. }), .. }), "{answer:?}");
+    world.site.causes(&format!("{slow}network: {{connected: false}}\n"));
+    assert_eq!(world.next().await, None);
+    world.site.causes(NETWORK);
+    world.again().await;
+    let _ = world.fetch("restore", &elements[0], &key(0)).await;
+    world.fetch_all("restore", &elements).await;
+    let requests = world.store.content.lock().unwrap().requests.clone();
+    assert!(requests.iter().any(|(method, _, range)| method == "GET" && range.is_some()), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_to_fetch_and_to_take_over_before_anything_is_touched() {
+    let mut world = World::new(NETWORK).await;
+    let elements = world.backup("backup", &["AllVoicemails"]).await;
+    let before = world.content();
+    world.fetch_all("restore", &elements).await;
+    std::fs::write(world.site.disk().join("log/ballast"), vec![0; 900_000]).unwrap();
+    world.set(&format!("{NETWORK}faults: {{diskMegabytes: 1}}\n")).await;
+    assert_eq!(reason(&world.ask("restore", apply(&elements)).await), "DiskFull");
+    assert_eq!(reason(&world.fetch("other", &elements[0], &key(0)).await), "DiskFull");
+    assert_eq!(world.content(), before);
+    assert_eq!(world.facts.last_restore, None);
+}
+
+#[tokio::test]
+async fn phones_and_the_small_community_network_show_in_the_log() {
+    let causes = format!("{USER}phones: {{count: 2, series: '9600'}}\nsmallCommunityNetwork: {{name: Coast, units: [Bergen, Oslo]}}\n");
+    let mut gateway = TestGateway::start().await;
+    let mut site = Site::new(&gateway, &causes);
+    site.start();
+    gateway.session().await.greet().await;
+    let log = site.log();
+    assert_eq!(log.matches("series 9600").count(), 2, "{log}");
+    assert!(log.contains("took 46xxsettings.txt") && log.contains("\"Coast\" with Bergen, Oslo"), "{log}");
+    assert!(site.disk().join("content/servers/primary/IPOffice/settings.json").exists());
+}
+
+#[tokio::test]
+async fn light_content_is_made_only_when_a_backup_needs_it() {
+    let causes = "
+serviceUsers: [{name: COMAdmin, passwordSecretKey: com}]
+remoteOperations: {remoteUpgradeBackup: true}
+content: {extensions: 0, mailboxes: 0}
+logging: {linesPerMinute: 0}
+";
+    let mut world = World::new(causes).await;
+    assert!(!world.site.disk().join("content").exists());
+    let elements = world.pack("backup", &["Configuration"]).await;
+    assert_eq!(names(&elements), ["Configuration/IPOffice/hq"]);
+    assert!(world.site.disk().join("content").exists());
 }

@@ -36,7 +36,7 @@ impl Directory for OneSystem {
         let enrolment_id = self.enrolment.lock().unwrap().clone();
         let known = key.customer.as_str() == "acme" && key.system.as_str() == "hq";
         let enrolment_allowed = enrolment_id.is_none();
-        known.then(|| SystemEntry { enrolment_id, enrolment_allowed })
+        known.then_some(SystemEntry { enrolment_id, enrolment_allowed })
     }
 
     async fn record_enrolment(&self, _: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {

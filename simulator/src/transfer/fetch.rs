@@ -149,6 +149,7 @@ impl Fetch {
         let pulse = Pulse::default();
         tokio::select! {
             done = self.receive(part, hasher, have, progress, &pulse) => done,
+            error = self.line.lost() => Err(broken(&error).into()),
             () = pulse.stops(self.patience) => {
                 Err(failure(format!("nothing moved between object store and system for {} s", self.patience.as_secs())).into())
             }
@@ -217,7 +218,7 @@ impl Fetch {
                 let _ = tokio::fs::remove_file(part).await;
                 return Err(self.mismatch(&format!("more than {} bytes", self.size)).into());
             }
-            if let Err(error) = self.line.pass(Work::Fetch, length, received, have - offset).await {
+            if let Err(error) = self.line.pass(Work::Fetch, length, received, have - offset + length).await {
                 break Some(broken(&error).into());
             }
             pulse.beat();

@@ -102,6 +102,16 @@ impl Line {
         }
     }
 
+    /// Comes back once the network is cut: connections that stand break.
+    pub async fn lost(&self) -> io::Error {
+        let mut inputs = self.inputs.clone();
+        let cut = inputs.wait_for(|inputs| !inputs.causes.network.connected && !inputs.causes.network.silent).await.is_ok();
+        if !cut {
+            std::future::pending::<()>().await;
+        }
+        io::Error::new(io::ErrorKind::NetworkDown, "the system has no network")
+    }
+
     /// Lets some bytes through, when it is their turn. `sent` is how many the transfer had with them, `done` how many its work had.
     ///
     /// # Errors

@@ -217,6 +217,7 @@ impl Upload {
         };
         let done = tokio::select! {
             done = exchange => done?,
+            error = self.line.lost() => return Err(broken(&error)),
             () = pulse.stops(self.patience) => {
                 return Err(failure(format!("nothing moved between system and object store for {} s", self.patience.as_secs())));
             }
