@@ -78,6 +78,7 @@ fn human(catalogue: &Catalogue) -> String {
         if catalogue.entries.is_empty() { "No backups found.\n".to_owned() } else { table::lines(std::iter::once(header).chain(rows)) };
     for entry in &catalogue.entries {
         if let Some(reason) = reason(entry) {
+            let reason = table::printable(&reason);
             text += &format!("\n{} of {} is {}: {reason}", entry.folder.id, entry.folder.system, word(entry).to_lowercase());
         }
     }

@@ -22,9 +22,10 @@ pub fn lines<const COLUMNS: usize>(rows: impl IntoIterator<Item = [String; COLUM
     text
 }
 
-/// Text of others without what could steer a terminal.
+/// Text of others without what could steer a terminal, or turn the order of what it shows.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '?' } else { c }).collect()
 }
 
 /// Bytes for people, for example `1.5 MiB`.
