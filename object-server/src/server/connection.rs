@@ -77,7 +77,11 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(context: Arc<Context>, stre
     if let Err(error) = outcome {
         return tracing::debug!(%error, "connection ended");
     }
-    let _ = tokio::time::timeout(LINGER, close(connection.into_parts().io.into_inner())).await;
+    let closing = tokio::time::timeout(LINGER, close(connection.into_parts().io.into_inner()));
+    tokio::select! {
+        _ = closing => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// Says goodbye and throws away what still comes: a reset would take the answer from a client that is still sending.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
+use serde::Deserialize;
 
 use super::disk;
 use super::sweeper::Sweeper;
@@ -20,8 +21,8 @@ use crate::{name, record};
 /// A key's bytes: their order is the order of listings.
 pub(crate) type Key = Box<[u8]>;
 
-/// What listings say of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What listings say of an object: the part of `object.json` that they read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) size: u64,
     /// Milliseconds since 1970.
@@ -185,7 +186,14 @@ impl Bucket {
             return Ok(summary.clone());
         }
         let key = std::str::from_utf8(key).map_err(|_| Failure::NoSuchKey)?;
-        self.open_entry(key, Arc::clone(entry)).map(|opened| Summary::from(&opened.record))
+        let path = self.place(key, entry.version).join("object.json");
+        let file = File::open(&path).or_else(|error| match error.kind() {
+            // It was retired meanwhile: then it is there, until the entry goes.
+            std::io::ErrorKind::NotFound => File::open(entry.sweeper.place_of_version(entry.version).join("object.json")),
+            _ => Err(error),
+        });
+        let summary: Summary = disk::read_json(file.map_err(|source| Failure::disk(&path, source))?, &path)?;
+        Ok(entry.summary.get_or_init(|| summary).clone())
     }
 }
 

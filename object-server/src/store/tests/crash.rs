@@ -64,8 +64,8 @@ async fn one_damaged_object_never_hides_the_others() {
         fixture.put(key, key.as_bytes()).await;
     }
     fixture.close();
-    let damaged = fs::read_dir(fixture.objects()).unwrap().map(|entry| entry.unwrap().path());
-    let damaged = damaged.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("b@")).next().unwrap();
+    let mut objects = fs::read_dir(fixture.objects()).unwrap().map(|entry| entry.unwrap().path());
+    let damaged = objects.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("b@")).unwrap();
     fs::write(damaged.join("object.json"), b"{").unwrap();
     fs::write(fixture.objects().join("a stranger's file"), b"").unwrap();
     fixture.reopen();
