@@ -106,6 +106,8 @@ impl Inner {
                 other.end();
                 work.uploads.remove(&key);
             }
+            // What is done needs no connections any more.
+            work.uploads.retain(|other, upload| *other == key || !upload.is_idle());
             let begin = || Upload::new(packed, archive, self.line.clone(), Dialer::new(authority.clone(), &permit.clock), self.patience);
             work.uploads.entry(key).or_insert_with(begin).clone()
         };

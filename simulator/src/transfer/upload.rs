@@ -85,6 +85,12 @@ impl Upload {
         self.packed == *packed
     }
 
+    /// Whether nothing is under way, and nothing is to be told.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.running.is_empty() && state.queue.is_empty() && state.done.is_empty()
+    }
+
     /// Calls it off.
     pub fn end(&self) {
         self.cancel.cancel();
