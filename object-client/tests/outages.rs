@@ -11,7 +11,7 @@ use archive::manifest::Manifest;
 use archive::verification::Outcome;
 use model::secret::Secret;
 use object_client::verification::{VerifyError, verify};
-use object_client::{Addressing, ObjectClient, Options, StoreError, Written};
+use object_client::{Addressing, Encryption, LockMode, ObjectClient, ObjectLock, Options, StoreError, Written};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -348,6 +348,57 @@ async fn presigned_requests_name_the_endpoint_of_systems_and_nothing_is_dialled(
     assert_eq!(server.asked(), [""; 0]);
     let shown = format!("{client:?} {put:?}");
     assert!(!shown.contains("a-secret") && !shown.contains("a-token") && !shown.contains("X-Amz-Signature"), "{shown}");
+}
+
+#[tokio::test]
+async fn encryption_and_lock_are_said_by_whoever_creates_an_object() {
+    let begun = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let server = Server::start(|request| match request.method.as_str() {
+        "HEAD" | "GET" => object(b"12345"),
+        "POST" => Reply::Answer(200, vec![], begun.to_vec()),
+        _ => status(200),
+    })
+    .await;
+    let mut options = server.options();
+    options.encryption = Some(Encryption::Kms { key_id: Some("the-key".into()) });
+    options.object_lock = Some(ObjectLock { mode: LockMode::Compliance, days: 30 });
+    let client = ObjectClient::new(options).unwrap();
+    client.write("a", b"12345".to_vec()).await.unwrap();
+    let upload = client.begin_upload("b").await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    let creating: Vec<&Request> = requests.iter().filter(|request| request.method != "HEAD").collect();
+    assert_eq!(creating.len(), 2);
+    for request in creating {
+        let header = |name: &str| request.headers.get(name).map(String::as_str);
+        assert_eq!(header("x-amz-server-side-encryption"), Some("aws:kms"));
+        assert_eq!(header("x-amz-server-side-encryption-aws-kms-key-id"), Some("the-key"));
+        assert_eq!(header("x-amz-object-lock-mode"), Some("COMPLIANCE"));
+        let until: jiff::Timestamp = header("x-amz-object-lock-retain-until-date").unwrap().parse().unwrap();
+        let days = until.duration_since(jiff::Timestamp::now()).as_hours();
+        assert!((29 * 24..=30 * 24).contains(&days), "{until}");
+    }
+    // A system sends none of that, and a probe must be able to delete what it wrote.
+    let part = Part { size: 5, sha256: Sha256::of(b"12345") };
+    let request = client.presign_part(&upload, 1, &part, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(request.headers.keys().collect::<Vec<_>>(), ["content-length", "x-amz-checksum-sha256"]);
+    let _ = client.probe_write().await;
+    let requests = server.requests.lock().unwrap().clone();
+    let probe = requests.iter().find(|request| request.method == "PUT" && request.path.contains("/probe/")).unwrap();
+    assert!(!probe.headers.keys().any(|name| name.contains("lock") || name.contains("encryption")), "{probe:?}");
+}
+
+#[tokio::test]
+async fn objects_go_in_the_order_given_and_one_that_stays_ends_it() {
+    let server = Server::start(|request| match request.path.as_str() {
+        path if path.starts_with("/bucket/locked") => refusal(403, "ObjectLocked"),
+        path if path.starts_with("/bucket/gone") => refusal(404, "NoSuchKey"),
+        _ => status(204),
+    })
+    .await;
+    let keys = ["manifest.json", "gone", "b", "a", "locked", "c"].map(str::to_owned);
+    assert_eq!(server.client().delete(&keys).await.unwrap_err().reason(), "ObjectLocked");
+    let expected = ["manifest.json", "gone", "b", "a", "locked"].map(|key| format!("DELETE /bucket/{key}"));
+    assert_eq!(server.asked(), expected);
 }
 
 #[tokio::test]

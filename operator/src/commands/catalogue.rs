@@ -49,7 +49,8 @@ fn verified(entry: &Entry) -> String {
     match &entry.state {
         State::Complete { .. } if entry.verification_unread => "unknown".to_owned(),
         State::Complete { soundness: Soundness::Verified(time), .. } => to_the_second(*time),
-        State::Complete { .. } => "no".to_owned(),
+        State::Complete { soundness: Soundness::Damaged(_), .. } => "failed".to_owned(),
+        State::Complete { soundness: Soundness::Unverified, .. } => "no".to_owned(),
         _ => String::new(),
     }
 }
