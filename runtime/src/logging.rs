@@ -46,12 +46,15 @@ impl fmt::Display for Level {
 }
 
 impl Level {
-    /// Libraries stay one level quieter than our own code: their details are rarely what an operator looks for.
+    /// Libraries stay one level quieter than our own code: their details are rarely what an operator looks for. What clients of the object store do
+    /// wrong they are told themselves (`s3s`); signing is never told in detail, because what is signed is secret.
     fn filter(self) -> EnvFilter {
         EnvFilter::new(match self {
-            Self::Error => "error",
-            Self::Info => "info,kube=warn,kube_runtime=error,kube_client=error,hyper=warn,tower=warn,rustls=warn",
-            Self::Debug => "debug,hyper=info,tower=info,rustls=info,h2=info,kube_client=info",
+            Self::Error => "error,s3s=off",
+            Self::Info => "info,s3s=off,kube=warn,kube_runtime=error,kube_client=error,hyper=warn,tower=warn,rustls=warn",
+            Self::Debug => {
+                "debug,aws_smithy_runtime=info,aws_smithy_runtime_api=info,aws_sdk_s3=info,aws_sigv4=info,hyper=info,tower=info,rustls=info,h2=info,kube_client=info"
+            }
         })
     }
 }

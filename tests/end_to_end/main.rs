@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod apply;
+mod backups;
 mod crash;
 mod deletion;
 mod edits;

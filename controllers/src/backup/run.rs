@@ -39,7 +39,8 @@ pub struct Order {
 /// Why it ended before it was done.
 pub async fn carry_out(order: &Order, reach: &Reach, progress: impl Fn(String)) -> Result<Report, Stop> {
     if let Some(manifest) = present(order, reach).await? {
-        return Ok(report(&manifest, "its manifest was there already"));
+        let confirmed = confirmed(confirm_all(&manifest, reach).await?);
+        return Ok(report(&manifest, confirmed));
     }
     let packed = pack(order, reach).await?;
     let (mut elements, mut all_confirmed) = (Vec::new(), true);
@@ -53,12 +54,16 @@ pub async fn carry_out(order: &Order, reach: &Reach, progress: impl Fn(String)) 
     let facts = reach.session("SystemNotConnected", "the system is away", |view| Some(view.facts.clone())).await?;
     let manifest = manifest::manifest(order, &facts, packed.configuration_revision, elements);
     write(&manifest, reach).await?;
-    let confirmed = if all_confirmed {
+    Ok(report(&manifest, confirmed(all_confirmed)))
+}
+
+/// What the store confirmed, for people.
+fn confirmed(digests_too: bool) -> &'static str {
+    if digests_too {
         "the store confirmed the sizes of its elements and the SHA-256 of their parts"
     } else {
         "the store confirmed the sizes of its elements; it keeps no SHA-256 of its own, so read it again with switchboard verify"
-    };
-    Ok(report(&manifest, confirmed))
+    }
 }
 
 fn report(manifest: &Manifest, confirmed: &str) -> Report {
@@ -86,6 +91,20 @@ async fn present(order: &Order, reach: &Reach) -> Result<Option<Manifest>, Stop>
             Err(Stop::failed("ForeignManifest", format!("where the manifest of this backup belongs something else lies: {error}")))
         }
     }
+}
+
+/// Every element once more: the manifest was written by a process that is gone, and what it saw was never reported. Also says whether the store
+/// confirmed their digests.
+async fn confirm_all(manifest: &Manifest, reach: &Reach) -> Result<bool, Stop> {
+    let mut digests_too = true;
+    for element in &manifest.elements {
+        let confirmed = confirm(reach, element).await?;
+        digests_too &= confirmed.ok_or_else(|| {
+            let message = format!("the manifest was written, but {} is not in the store as it says; order another backup", element.key);
+            Stop::failed("BackupDamaged", message)
+        })?;
+    }
+    Ok(digests_too)
 }
 
 async fn read(client: object_client::ObjectClient, key: String) -> Result<Option<Vec<u8>>, StoreError> {
@@ -191,7 +210,7 @@ async fn upload(reach: &Reach, element: &Element, name: &str) -> Result<(), Stop
     let mut tries = 0;
     loop {
         let there = reach.store(|client| uploaded(client, upload.clone())).await?;
-        let good: Vec<UploadedPart> = there.into_iter().filter(|part| is_as_described(part, element)).collect();
+        let good: Vec<UploadedPart> = there.into_iter().filter_map(|part| as_described(part, element)).collect();
         let missing: Vec<u32> = (1..=u32::try_from(element.parts.len()).unwrap_or(u32::MAX))
             .filter(|number| !good.iter().any(|part| part.number == *number))
             .collect();
@@ -225,9 +244,11 @@ async fn uploaded(client: object_client::ObjectClient, upload: Upload) -> Result
     client.uploaded_parts(&upload).await
 }
 
-fn is_as_described(part: &UploadedPart, element: &Element) -> bool {
-    let described = part.number.checked_sub(1).and_then(|at| element.parts.get(at as usize));
-    described.is_some_and(|described| described.size == part.size && part.sha256.is_none_or(|sha256| sha256 == described.sha256))
+/// The part, if it is the one that was described; with its digest, which some stores list nowhere and yet want to be told at the end.
+fn as_described(part: UploadedPart, element: &Element) -> Option<UploadedPart> {
+    let described = part.number.checked_sub(1).and_then(|at| element.parts.get(at as usize))?;
+    let same = described.size == part.size && part.sha256.is_none_or(|sha256| sha256 == described.sha256);
+    same.then_some(UploadedPart { sha256: Some(described.sha256), ..part })
 }
 
 /// The unfinished upload of this key, or a new one. Of several the newest goes on.

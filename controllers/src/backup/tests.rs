@@ -155,7 +155,11 @@ fn after_a_crash_it_is_begun_again_where_status_says_and_never_while_it_runs() {
     assert_eq!(complete(&again), (Phase::InProgress, "StoreBusy".to_owned()));
     let lost = system(Some("uid-other"));
     let waits = plan(&observed(&running, Some(&lost)));
-    assert_eq!((complete(&waits), waits.next.clone()), ((Phase::InProgress, WAITING_FOR_TURN.to_owned()), Next::Wait), "its lock is another's");
+    assert_eq!(
+        (complete(&waits), waits.next.clone()),
+        ((Phase::InProgress, WAITING_FOR_TURN.to_owned()), Next::Wait),
+        "its lock is another's"
+    );
     assert_eq!(complete(&plan(&observed(&running, None))), (Phase::Failed, "SystemDeleted".to_owned()));
     let long = plan(&Observed {
         run: State::Ended(Outcome::Again(Because::new("NotPrepared", "gone")), Instant::now()),

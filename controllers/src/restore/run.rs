@@ -133,7 +133,8 @@ fn changes(found: &ElementChanges) -> Changes {
 
 /// Has the system put the backup into use, and waits until it reports so: only that makes the restore complete.
 async fn apply(order: &Order, folder: &Folder, reach: &Reach, progress: impl Fn(String)) -> Result<Outcome<Report>, Stop> {
-    let own = |view: &SessionView| view.facts.last_restore.clone().filter(|last| last.operation == reach.operation);
+    // Back means signed in again: what a system says when it connects counts once it is known to be the system.
+    let own = |view: &SessionView| connected(view)?.last_restore.filter(|last| last.operation == reach.operation);
     // Where the process ended after the system was told, the system may have done it all by now.
     facts(reach).await?;
     if reach.link.view(&reach.key).as_ref().and_then(own).is_none() {

@@ -18,7 +18,8 @@ use crate::action::runs::{Outcome, State};
 const CREATED: &str = "2026-11-22T02:13:05Z";
 
 fn restore(spec: Value) -> Restore {
-    let mut all = json!({"ipOffice": "hq", "objectStore": "default", "source": {"backupId": "20261122t021305z-zcerr8a69pru"}, "dryRun": false});
+    let mut all =
+        json!({"ipOffice": "hq", "objectStore": "default", "source": {"backupId": "20261122t021305z-zcerr8a69pru"}, "dryRun": false});
     all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     serde_json::from_value(json!({
         "apiVersion": "switchboard.dev/v1alpha1", "kind": "Restore",
