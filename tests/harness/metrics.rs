@@ -15,14 +15,19 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 /// # Panics
 /// No answer came.
 pub fn request(plane: &Switchboard, method: &str, path: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", plane.ports.metrics)).unwrap();
-    stream.set_read_timeout(Some(wait::SOON)).unwrap();
+    answer(plane.ports.metrics, method, path, body).expect("an answer of the metrics port")
+}
+
+/// One request over plain HTTP to a port of this machine; none where no whole answer came.
+pub fn answer(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(wait::SOON)).ok()?;
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
-    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap(), body.to_owned())
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// All series and their values.
