@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use archive::catalogue::State;
 use archive::digest::{Part, Sha256};
-use archive::layout::Folder;
+use archive::layout::{BackupId, Folder};
 use archive::manifest::Manifest;
 use archive::verification::Outcome;
 use model::secret::Secret;
 use object_client::verification::{VerifyError, verify};
-use object_client::{Addressing, Encryption, LockMode, ObjectClient, ObjectLock, Options, StoreError, Written};
+use object_client::{Addressing, Encryption, LockMode, ObjectClient, ObjectLock, Options, StoreError, Written, catalogue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -479,4 +480,75 @@ async fn a_store_that_goes_down_while_a_backup_is_read_is_no_verdict() {
     let server = Server::start(move |request| if request.path.contains("0003-") { Reply::HangUp } else { serve(request) }).await;
     let error = verify(&server.client(), &folder()).await.unwrap_err();
     assert!(matches!(error, VerifyError::Store(StoreError::Unreachable(_))), "{error}");
+}
+
+fn listing(keys: &[String]) -> Reply {
+    let contents: String = keys.iter().map(|key| format!("<Contents><Key>{key}</Key><Size>2</Size></Contents>")).collect();
+    let text = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>");
+    Reply::Answer(200, vec![], text.into_bytes())
+}
+
+fn manifests(count: usize) -> Vec<String> {
+    let id = |number: usize| BackupId::new(jiff::Timestamp::UNIX_EPOCH, &number.to_string()).unwrap();
+    (0..count).map(|number| format!("backups/acme1/hq/{}/manifest.json", id(number))).collect()
+}
+
+#[tokio::test]
+async fn one_manifest_that_cannot_be_read_stops_no_other() {
+    let keys = manifests(20);
+    let bad = keys[7].clone();
+    let server = Server::start(move |request| match request.path.as_str() {
+        path if path.contains("list-type=2") => listing(&keys),
+        path if path.contains(&bad) => refusal(403, "AccessDenied"),
+        _ => object(b"{}"),
+    })
+    .await;
+    let found = catalogue(&server.client(), "backups/").await.unwrap();
+    assert_eq!(found.entries.len(), 20);
+    assert_eq!(found.entries.iter().filter(|entry| matches!(entry.state, State::Unread(_))).count(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_goes_down_while_the_catalogue_is_read_is_no_empty_one() {
+    let keys = manifests(50);
+    let server = Server::start(move |request| if request.path.contains("list-type=2") { listing(&keys) } else { Reply::HangUp }).await;
+    let error = catalogue(&server.client(), "backups/").await.unwrap_err();
+    assert_eq!(error.reason(), "StoreUnreachable", "{error}");
+    assert!(server.asked().len() < 100, "it is given up long before every manifest was tried: {}", server.asked().len());
+}
+
+/// What was logged, for a subscriber to write to.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_secret_is_logged_at_the_most_detailed_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_writer(move || writer.clone());
+    let logging = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber.finish());
+    let server = Server::start(|_| refusal(403, "AccessDenied")).await;
+    let mut options = server.options();
+    options.session_token = Some(Secret::new("a-token"));
+    let client = ObjectClient::new(options).unwrap();
+    let _ = client.write("a", b"12345".to_vec()).await;
+    let get = client.presign_get("a", Duration::from_secs(60)).await.unwrap();
+    drop(logging);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let signature = get.url.expose().split("X-Amz-Signature=").nth(1).unwrap().split('&').next().unwrap();
+    assert!(text.contains("attempt"), "something is logged: {text}");
+    for secret in ["a-secret", "a-token", "X-Amz-Signature", signature] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
 }
