@@ -174,7 +174,9 @@ impl Machine {
         for problem in new.problems.iter().filter(|problem| first || !old.problems.contains(problem)) {
             self.log.line(Kind::Error, problem);
         }
-        let route = old.causes.network != new.causes.network || old.subscription != new.subscription;
+        let route = old.causes.network != new.causes.network
+            || old.causes.faults.garbled_messages != new.causes.faults.garbled_messages
+            || old.subscription != new.subscription;
         if !first && old.causes.network.connected != new.causes.network.connected {
             let word = if new.causes.network.connected { "up" } else { "down" };
             self.log.line(Kind::System, format_args!("network link is {word}"));

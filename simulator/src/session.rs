@@ -355,8 +355,9 @@ impl Running<'_> {
 
     async fn send(&mut self, message: &FromSystem) -> Result<(), Stop> {
         travel(self.network()).await?;
-        let sent =
-            tokio::time::timeout(self.session.options.handshake_timeout, self.socket.send(Message::text(frame::write(message)))).await;
+        let garbled = self.session.inputs.borrow().causes.faults.garbled_messages;
+        let text = if garbled { GARBLED.to_owned() } else { frame::write(message) };
+        let sent = tokio::time::timeout(self.session.options.handshake_timeout, self.socket.send(Message::text(text))).await;
         match sent {
             Ok(sent) => Ok(sent?),
             Err(_) => Err(Stop::Broken("COM takes nothing any more".to_owned())),
@@ -399,6 +400,8 @@ async fn owed_after(restart: &mut watch::Receiver<Option<Restart>>, answered: bo
 
 /// Most commands under way at a time, which is what COM has waiting at most.
 const MOST_WORKING: usize = 16;
+/// What damaged software says in place of every message.
+const GARBLED: &str = "\u{1}\u{2}~~";
 /// Longest time for a goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -106,6 +106,5 @@ async fn twenty_uploads_at_a_time_hold_little_more_memory_than_none() {
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
-    println!("{} bytes more", most - before);
     assert!(most - before < MOST_GROWTH, "{} bytes more, of {} that went through", most - before, UPLOADS * PARTS as usize * PART);
 }

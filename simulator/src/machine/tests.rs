@@ -210,3 +210,46 @@ fn a_password_changed_between_challenge_and_proof_counts_and_is_no_guess() {
     assert_eq!(result.outcome, SignInOutcome::WrongPassword);
     assert_eq!(system.state().accounts["COMAdmin"].wrong_attempts, 0);
 }
+
+#[test]
+fn application_servers_join_with_the_adjunct_server_user_and_modules_by_themselves() {
+    let folder = Folder::new();
+    let causes = |adjunct: &str| {
+        inputs(
+            &format!(
+                "profile: Server Edition\nserviceUsers: [{{name: Adjunct Server{adjunct}}}]\nservers: [{{name: portal, role: ApplicationServer}}, \
+                 {{name: HQ, role: Primary}}, {{name: module, role: UCM}}]\n"
+            ),
+            "right",
+        )
+    };
+    let mut system = Machine::open(folder.path(), causes(""), HandClock::new(), false, Some(100_000)).unwrap();
+    let online = |system: &Machine| {
+        let servers = system.facts(&"hq".parse().unwrap()).servers;
+        assert_eq!(servers[0].name, "HQ", "the primary comes first");
+        assert!(servers.iter().all(|server| server.services.contains(&"ServerSettings".to_owned())), "{servers:?}");
+        servers.iter().filter(|server| server.online).map(|server| server.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(online(&system), ["HQ", "module"], "it has no password");
+    for (adjunct, expected) in [
+        (", passwordSecretKey: com", &["HQ", "portal", "module"][..]),
+        (", passwordSecretKey: com, state: Disabled", &["HQ", "module"]),
+        ("2, passwordSecretKey: com", &["HQ", "module"]),
+    ] {
+        system.take_inputs(&causes(adjunct)).unwrap();
+        assert_eq!(online(&system), expected, "{adjunct}");
+    }
+    assert!(folder.path().join("content/servers/portal/WebCollaboration").exists());
+}
+
+#[test]
+fn settings_among_the_content_follow_every_change() {
+    let folder = Folder::new();
+    let mut system = machine(&folder, USER, &HandClock::new());
+    let file = || std::fs::read_to_string(folder.path().join("content/servers/primary/IPOffice/settings.json")).unwrap();
+    assert!(file().contains("\"remoteAccess\": false"));
+    system.execute(&configure("op", RemoteOperations::ALL), Some("COMAdmin"));
+    assert!(file().contains("\"remoteAccess\": true"), "through COM");
+    system.take_inputs(&inputs(&format!("{USER}timeZone: Asia/Tokyo\n"), "right")).unwrap();
+    assert!(file().contains("Asia/Tokyo"), "and by hand");
+}

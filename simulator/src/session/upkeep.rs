@@ -27,6 +27,10 @@ impl Running<'_> {
             self.leave(if reboot.for_change { Departure::RebootForChange } else { Departure::Reboot }).await;
             return Err(Stop::End(SessionEnd::Reboot(reboot)));
         }
+        if inputs.causes.faults.garbled_messages {
+            // Whatever it says next: COM finds out now, and not when there is something to say.
+            self.send(&FromSystem::AccountChanged).await?;
+        }
         if changes.route {
             if !inputs.causes.network.connected && !inputs.causes.network.silent {
                 return Err(Stop::Broken("the network is down".to_owned()));

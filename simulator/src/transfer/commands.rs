@@ -65,7 +65,7 @@ impl Inner {
             shared.with(|machine| machine.need_content()).await?;
             let loads = packing.elements.iter().map(|element| (element.clone(), sources(&facts, &content, element))).collect();
             let log = shared.clone();
-            let packed = on_thread(move || place.pack_all(packing, loads, &progress)).await?;
+            let packed = on_thread(move || place.pack_or_make_room(packing, loads, &progress)).await?;
             if let Output::Packed { elements, .. } = &packed {
                 let bytes: u64 = elements.iter().map(|element| element.size).sum();
                 log.line(Kind::Backup, format_args!("{} elements packed, {bytes} bytes", elements.len()));
@@ -129,6 +129,9 @@ impl Inner {
         permit: &Permit,
     ) -> Carried {
         let element = named(&permit.facts, element)?;
+        if request.method != "GET" {
+            return Err(Refusal::InvalidOrder("an element is fetched with GET, with no other method".to_owned()));
+        }
         let sha256: Sha256 = sha256.parse().map_err(|error: archive::digest::ParseDigestError| Refusal::InvalidOrder(error.to_string()))?;
         self.take_turn(operation).await?;
         let kind = format!("fetch {element} {size} {sha256}");
@@ -281,6 +284,15 @@ struct Place {
 }
 
 impl Place {
+    /// As [`Place::pack_all`]; what did not fit leaves nothing.
+    fn pack_or_make_room(&self, order: Packing, sources: Vec<(BackupElement, Sources)>, progress: &Progress) -> Result<Output, Refusal> {
+        let packed = self.pack_all(order, sources, progress);
+        if matches!(packed, Err(Refusal::DiskFull { .. })) {
+            let _ = content::remove(self.journal.folder());
+        }
+        packed
+    }
+
     /// Packs what is not packed yet.
     fn pack_all(&self, order: Packing, sources: Vec<(BackupElement, Sources)>, progress: &Progress) -> Result<Output, Refusal> {
         let of_disk = |error: std::io::Error| {
@@ -309,7 +321,6 @@ impl Place {
         progress.expect(total);
         let missing = space::missing(&self.disk, self.line.faults().disk_megabytes, need).map_err(of_disk)?;
         if missing > 0 {
-            let _ = content::remove(self.journal.folder());
             return Err(Refusal::DiskFull { what: "packing the backup".to_owned(), missing });
         }
         let mut elements = Vec::new();

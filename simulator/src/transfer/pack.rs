@@ -100,7 +100,12 @@ fn is_half_written(path: &Path) -> bool {
 pub fn pack(element: BackupElement, load: &Load, part_size: NonZeroU64, to: &Path, progress: &Progress, line: &Line) -> io::Result<Packed> {
     let temporary = to.with_extension("writing");
     let part_size = load.part_size(part_size);
-    let file = File::create(&temporary)?;
+    // Whoever was called off a moment ago may still have the old one open.
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = File::create_new(&temporary)?;
     let sink = Sink { file: &file, hasher: PartHasher::new(part_size), progress, line, began: Instant::now(), written: 0 };
     let mut builder = tar::Builder::new(BufWriter::with_capacity(64 * 1024, sink));
     for entry in &load.entries {
