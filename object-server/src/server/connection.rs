@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::body::PatientBody;
 use super::stalls::Stalls;
 use crate::options::Limits;
+use crate::store::Store;
 
 /// After a refusal, how long and how much of a body that is still coming is thrown away, so that the client reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ const LEAST_BUFFER: usize = 8192;
 pub(super) struct Context {
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) service: S3Service,
+    /// For when it is to be closed.
+    pub(super) store: Weak<Store>,
     pub(super) limits: Limits,
 }
 

@@ -57,8 +57,9 @@ impl ObjectServer {
                 Err(failure) => return Err(OpenError::from((options.folder.as_path(), failure))),
             }
         }
+        let open = Arc::downgrade(&store);
         let service = Service { store, region: options.region, put_bytes: options.limits.put_bytes };
-        Ok(Self { context: Context { acceptor, service: s3_service(service, auth, &options.limits), limits: options.limits } })
+        Ok(Self { context: Context { acceptor, service: s3_service(service, auth, &options.limits), store: open, limits: options.limits } })
     }
 
     /// Binds an address; port 0 takes a free one.
@@ -132,6 +133,7 @@ impl BoundServer {
             tracing::debug!(connections = connections.len(), "cutting off connections that are still busy");
         }
         connections.shutdown().await;
+        closed(self.context).await;
     }
 
     /// The next connection, with its place among those allowed at a time.
@@ -148,6 +150,21 @@ impl BoundServer {
                 }
             }
         }
+    }
+}
+
+/// Closes the store. Work on the disk cannot be cut off: what is under way is waited for, as long as for answers.
+async fn closed(context: Arc<Context>) {
+    let (store, drain) = (context.store.clone(), context.limits.drain);
+    let dropped = async {
+        // The store waits for its own thread when it goes.
+        let _ = tokio::task::spawn_blocking(move || drop(context)).await;
+        while store.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(drain, dropped).await.is_err() {
+        tracing::warn!("the object store is still writing; it closes when that has ended");
     }
 }
 

@@ -109,11 +109,15 @@ impl Store {
         self.retire_stale(bucket, key)?;
         let place = bucket.place(key, entry.version());
         let Some(parent) = place.parent() else { return Err(Failure::NoSuchKey) };
-        self.retire(&place, &entry).map_err(|source| Failure::disk(&place, source))?;
-        disk::sync_folder(parent)?;
+        let synced = {
+            // Until it is durable that the key is gone, nobody removes the folder that must say so.
+            let _shared = bucket.folders.read().unwrap_or_else(PoisonError::into_inner);
+            self.retire(&place, &entry).map_err(|source| Failure::disk(&place, source))?;
+            disk::sync_folder(parent)
+        };
         bucket.index.write().unwrap_or_else(PoisonError::into_inner).remove(key.as_bytes());
         bucket.remove_empty_folders(parent);
-        Ok(())
+        synced
     }
 
     /// Moves a version to the trash. That it is gone is durable once its folder is.

@@ -64,3 +64,17 @@ async fn writers_of_one_key_leave_one_whole_object() {
     assert!(bytes.len() == 1000 && bytes.iter().all(|byte| *byte == bytes[0]));
     assert_eq!(std::fs::read_dir(fixture.objects().join("folder")).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn neighbours_are_deleted_at_one_time_and_all_are_gone() {
+    let fixture = Fixture::new();
+    for _ in 0..40 {
+        let keys: Vec<_> = (0..8).map(|number| format!("shared/folder/{number}")).collect();
+        for key in &keys {
+            fixture.put(key, b"x").await;
+        }
+        std::thread::scope(|scope| keys.iter().for_each(|key| drop(scope.spawn(|| fixture.delete(key)))));
+        assert_eq!(fixture.keys(), Vec::<String>::new());
+        assert_eq!(std::fs::read_dir(fixture.objects()).unwrap().count(), 0);
+    }
+}
