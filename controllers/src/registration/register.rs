@@ -53,9 +53,11 @@ impl Registrar {
     pub(crate) fn standing(&self, key: &SystemKey) -> Option<Registered> {
         let customer = self.customer(&key.customer)?;
         let (namespace, name) = place(customer.as_ref());
-        let mut all = of_customer(&self.caches, &namespace, &name);
+        // In this order: what the cache takes in meanwhile is counted once, and never not at all.
         let unseen = self.unseen();
-        let number = all.len() + unseen.keys().filter(|made| made.customer == key.customer).count();
+        let mut all = of_customer(&self.caches, &namespace, &name);
+        let shown = |made: &SystemKey| all.iter().any(|registration| registration.spec.system_id == made.system.as_str());
+        let number = all.len() + unseen.keys().filter(|made| made.customer == key.customer && !shown(made)).count();
         all.retain(|registration| registration.spec.system_id == key.system.as_str());
         if let Some(standing) = strictest(&self.caches, &customer, &all) {
             return Some(standing);
