@@ -295,6 +295,8 @@ pub struct Faults {
     pub packing_kilobytes_per_second: Option<u32>,
     /// The way between the system and the object store.
     pub transfers: Transfers,
+    /// Whether all that the system says to COM is no message of the protocol, as from damaged software.
+    pub garbled_messages: bool,
     /// A restart in the middle of a backup or a restore, without a goodbye.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot_during: Option<RebootDuring>,

@@ -31,6 +31,20 @@ pub fn until_true(what: &str, bound: Duration, mut holds: impl FnMut() -> bool) 
     until(what, bound, || holds().then_some(()));
 }
 
+/// Whether `holds` came true within `bound`: for whoever can say more about what is missing than [`until_true`] does.
+pub fn reached(bound: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if began.elapsed() >= bound {
+            return false;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
 /// A window of observation: lets `length` pass. Only for statements about what does *not* happen in a time; never to let something happen.
 pub fn observe(length: Duration) {
     std::thread::sleep(length);

@@ -80,7 +80,7 @@ pub async fn read(restore: &Restore, folder: &Folder, facts: &Facts, reach: &Rea
     if let Soundness::Damaged(why) = soundness(folder, &bytes, reach).await? {
         return Err(Stop::failed("BackupDamaged", format!("the backup was read again before and is damaged ({why}); restore another one")));
     }
-    fits(&manifest, facts)?;
+    fits(&manifest, facts, restore.metadata.namespace.as_deref().unwrap_or_default())?;
     let elements = select(restore, &manifest, facts)?;
     for (element, _) in &elements {
         let stored = reach.store(|client| stored(client, element.key.clone())).await?;
@@ -127,7 +127,15 @@ async fn soundness(folder: &Folder, manifest: &[u8], reach: &Reach) -> Result<So
     Ok(known.flatten().unwrap_or(Soundness::Unverified))
 }
 
-fn fits(manifest: &Manifest, facts: &Facts) -> Result<(), Stop> {
+fn fits(manifest: &Manifest, facts: &Facts, namespace: &str) -> Result<(), Stop> {
+    // A namespace is one tenancy: who takes the id of a customer that is gone does not get its backups with it.
+    if manifest.ip_office.namespace != namespace {
+        let message = format!(
+            "the backup was made in the namespace {}, and backups are restored within their namespace only; declare customer and system there",
+            manifest.ip_office.namespace
+        );
+        return Err(Stop::failed("OtherNamespace", message));
+    }
     if manifest.profile != facts.profile {
         let (of, onto) = (manifest.profile.as_str(), facts.profile.as_str());
         return Err(Stop::failed(
