@@ -253,6 +253,15 @@ async fn a_store_that_begins_anew_in_the_middle_is_not_believed() {
     let server = Server::start(|_| Reply::Cut(200, vec![("etag", "\"e\"".into())], vec![7; 1000], 500)).await;
     let error = server.client().read("a", 1000).await.unwrap_err();
     assert_eq!(error.reason(), "StoreUnusable", "{error}");
+    // As many bytes as are left, and others.
+    let range = |bytes: &str| vec![("etag", "\"e\"".to_owned()), ("content-range", format!("bytes {bytes}/1000"))];
+    let server = Server::start(move |request| match request.headers.contains_key("range") {
+        true => Reply::Answer(206, range("0-499"), vec![7; 500]),
+        false => Reply::Cut(200, vec![("etag", "\"e\"".into())], vec![7; 1000], 500),
+    })
+    .await;
+    let error = server.client().read("a", 1000).await.unwrap_err();
+    assert_eq!(error.reason(), "StoreUnusable", "{error}");
 }
 
 #[tokio::test]
