@@ -65,7 +65,7 @@ pub struct Session<'a> {
     /// Backups and restores.
     pub transfers: &'a Transfers,
     /// The restart that one of them asks for.
-    pub restart: &'a mut watch::Receiver<Option<Restart>>,
+    pub restart: &'a watch::Receiver<Option<Restart>>,
 }
 
 /// Why the loop stops.
@@ -192,12 +192,12 @@ impl Running<'_> {
                 Ok(()) => self.inputs_changed().await,
                 Err(_) => Err(Stop::End(SessionEnd::Shutdown)),
             },
+            // When the power fails nothing is answered any more.
+            restart = power_fails(self.session.restart.clone()) => Err(Stop::End(SessionEnd::Reboot(restart.reboot))),
             Some(answer) = self.working.join_next() => self.worked(answer).await,
             // A restart for a restore waits for the answers that are due.
-            restart = owed_after(self.session.restart, answered) => {
-                if restart.goodbye {
-                    self.leave(Departure::RebootForChange).await;
-                }
+            restart = owed_after(self.session.restart.clone(), answered) => {
+                self.leave(Departure::RebootForChange).await;
                 Err(Stop::End(SessionEnd::Reboot(restart.reboot)))
             }
             _ = ticks.tick() => self.tick().await,
@@ -389,9 +389,18 @@ async fn travel(network: Network) -> Result<(), Stop> {
     }
 }
 
+/// The restart that is owed because the power fails.
+async fn power_fails(mut restart: watch::Receiver<Option<Restart>>) -> Restart {
+    let failing = restart.wait_for(|restart| restart.as_ref().is_some_and(|restart| !restart.goodbye)).await;
+    match failing.ok().and_then(|restart| restart.clone()) {
+        Some(restart) => restart,
+        None => std::future::pending().await,
+    }
+}
+
 /// The restart that is owed; one for a restore only when nothing is to be answered any more, or after a moment.
-async fn owed_after(restart: &mut watch::Receiver<Option<Restart>>, answered: bool) -> Restart {
-    let restart = owed(restart).await;
+async fn owed_after(mut restart: watch::Receiver<Option<Restart>>, answered: bool) -> Restart {
+    let restart = owed(&mut restart).await;
     if restart.goodbye && !answered {
         tokio::time::sleep_until(restart.since + FAREWELL).await;
     }

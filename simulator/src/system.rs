@@ -241,7 +241,7 @@ impl System {
             options: &self.options,
             shutdown,
             transfers: &self.transfers,
-            restart: &mut self.restart,
+            restart: &self.restart,
         };
         session.run(socket).await
     }

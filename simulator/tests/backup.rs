@@ -169,6 +169,7 @@ impl World {
             match self.session.next().await {
                 None => break,
                 Some(FromSystem::Goodbye { .. }) => panic!("nobody says goodbye when the power fails"),
+                Some(FromSystem::Answer(answer)) => assert_eq!(reason(&answer.result), "Done", "nor gives an answer that is final"),
                 Some(_) => {}
             }
         }
@@ -525,6 +526,14 @@ async fn a_slow_upload_goes_on_between_orders_and_puts_no_part_twice() {
     }
     assert!(orders > 1, "it took longer than an answer may");
     assert_eq!(world.store.requests("PUT"), elements[0].parts as usize);
+    world.set(&format!("{NETWORK}faults: {{transfers: {{kilobytesPerSecond: 30}}}}\n")).await;
+    let large = world.pack_in("large", &["CustomPrompts"], 1_000_000).await;
+    let order = world.store.part("large", 1, &large[0].sha256);
+    let command = Command::UploadParts { element: large[0].element.clone(), parts: vec![order], authority: world.store.authority() };
+    let answer = world.session.ask("large", command.clone()).await;
+    assert!(matches!(answer, AnswerResult::Done { output: Some(Output::InProgress { .. }), .. }), "a part is under way: {answer:?}");
+    let answer = world.ask("large", command).await;
+    assert!(matches!(answer, AnswerResult::Done { output: Some(Output::Uploaded { failure: None, .. }), .. }), "{answer:?}");
 }
 
 #[tokio::test]

@@ -261,9 +261,14 @@ impl Upload {
         !numbers.iter().any(under_way)
     }
 
-    /// What is told once is forgotten: when COM orders a part again it is not there, whatever the store said.
+    /// What is told once is forgotten: when COM orders a part again it is not there, whatever the store said. While nothing is to be told, parts
+    /// are under way.
     fn tell(&self, numbers: &[u32]) -> Output {
+        let over = self.is_over(numbers);
         let mut state = self.lock();
+        if !over && state.failure.is_none() && !numbers.iter().any(|number| state.done.contains_key(number)) {
+            return Output::InProgress { done: self.moved.load(Ordering::Relaxed), total: self.packed.size };
+        }
         let mut parts: Vec<u32> = numbers.iter().copied().filter(|number| state.done.remove(number).is_some()).collect();
         parts.sort_unstable();
         let failure = state.failure.take().filter(|_| parts.len() < numbers.len());
