@@ -63,19 +63,34 @@ pub struct Reach {
     progress: Progress,
 }
 
-/// When something last moved.
+/// What an action waits for. Each has a clock of its own: a store that answers the operator says nothing of a system whose parts it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Party {
+    /// The store, asked from here.
+    Store,
+    /// The system.
+    System,
+    /// The store, asked by the system.
+    Transfers,
+}
+
+/// When something last moved, with each party.
 struct Progress {
     began: Instant,
     /// Milliseconds from the beginning to the last progress.
-    last: AtomicU64,
+    last: [AtomicU64; 3],
 }
 
 impl Progress {
-    fn note(&self) {
-        self.last.store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    fn new() -> Self {
+        Self { began: Instant::now(), last: Default::default() }
     }
-    fn idle(&self) -> Duration {
-        self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    fn note(&self, party: Party) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last[party as usize].store(now, Ordering::Relaxed);
+    }
+    fn idle(&self, party: Party) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.last[party as usize].load(Ordering::Relaxed)))
     }
 }
 
@@ -107,13 +122,30 @@ impl Reach {
     /// A way that begins now.
     pub fn new(parts: Parts) -> Self {
         let Parts { link, caches, clients, store, key, system, uid, operation, patience, unwanted } = parts;
-        let progress = Progress { began: Instant::now(), last: AtomicU64::new(0) };
-        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, progress }
+        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, progress: Progress::new() }
     }
 
-    /// Something moved.
+    /// The action is nearer to its end than before.
     pub fn moved(&self) {
-        self.progress.note();
+        for party in [Party::Store, Party::System, Party::Transfers] {
+            self.progress.note(party);
+        }
+    }
+
+    /// The party did what it was asked for: that alone is progress with nobody else, unless it had been waited for.
+    fn answered(&self, party: Party, tries: u32) {
+        if tries > 0 { self.moved() } else { self.progress.note(party) }
+    }
+
+    /// The system works on a command. Bytes on their way into the store are no progress yet: of a part that breaks off nothing stays.
+    fn works(&self, command: &Command) {
+        match command {
+            Command::UploadParts { .. } => {
+                self.progress.note(Party::System);
+                self.progress.note(Party::Store);
+            }
+            _ => self.moved(),
+        }
     }
 
     /// The lock is still the action's, and the system is still there.
@@ -132,12 +164,12 @@ impl Reach {
     }
 
     /// Waits before something is tried again, or gives up.
-    async fn wait(&self, tries: u32, because: Because) -> Result<(), Stop> {
+    async fn wait(&self, party: Party, tries: u32, because: Because) -> Result<(), Stop> {
         if (self.unwanted)() {
             let message = format!("{}; it is not tried again, because this object is being deleted", because.message);
             return Err(Stop::failed(because.reason, message));
         }
-        if self.progress.idle() >= self.patience.without_progress {
+        if self.progress.idle(party) >= self.patience.without_progress {
             let minutes = self.patience.without_progress.as_secs() / 60;
             let message =
                 format!("{}; given up after {minutes} minutes without progress: order it again once that is mended", because.message);
@@ -161,14 +193,18 @@ impl Reach {
                 Ok(Done { output: Some(Output::InProgress { done, .. }), .. }) => {
                     tries = 0;
                     if seen.replace(done) != Some(done) {
-                        self.moved();
+                        self.works(&command);
                     } else {
-                        self.wait(0, Because::new("SystemStalls", format!("{} works on this and does not get on", self.system.1))).await?;
+                        let text = format!("{} works on this and does not get on", self.system.1);
+                        self.wait(Party::System, 0, Because::new("SystemStalls", text)).await?;
                     }
                 }
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.answered(Party::System, tries);
+                    return Ok(done);
+                }
                 Err(LinkError::Refused { reason, message }) if reason == "NotPrepared" || reason == "NotFetched" => {
-                    self.wait(tries, Because::new(reason.clone(), message.clone())).await?;
+                    self.wait(Party::System, tries, Because::new(reason.clone(), message.clone())).await?;
                     return Err(Stop::again(reason, message));
                 }
                 Err(LinkError::Refused { reason, message }) if reason != "NotSignedIn" => {
@@ -176,7 +212,7 @@ impl Reach {
                 }
                 Err(error) => {
                     let text = format!("{} cannot be asked: {error}", self.system.1);
-                    self.wait(tries, Because::new("SystemNotConnected", text)).await?;
+                    self.wait(Party::System, tries, Because::new("SystemNotConnected", text)).await?;
                     tries += 1;
                 }
             }
@@ -197,7 +233,7 @@ impl Reach {
                 Err(because) => because,
                 Ok(client) => match request(client).await {
                     Ok(value) => {
-                        self.moved();
+                        self.answered(Party::Store, tries);
                         return Ok(value);
                     }
                     // Rights and buckets are mended by people, who may be at it: as patient as with a store that is down.
@@ -207,7 +243,7 @@ impl Reach {
                     Err(error) => return Err(Stop::failed(error.reason(), error.to_string())),
                 },
             };
-            self.wait(tries, because).await?;
+            self.wait(Party::Store, tries, because).await?;
             tries += 1;
         }
     }
@@ -223,10 +259,11 @@ impl Reach {
             (Some(401 | 403), _) => "StoreForbidden",
             (Some(404), _) => "ObjectMissing",
             (Some(429 | 503), _) => "StoreBusy",
+            (Some(200..300), _) => "ObjectNotStored",
             (Some(_), _) => "StoreRefused",
         };
         let text = format!("{} could not use the store: {}", self.system.1, failure.message);
-        self.wait(tries, Because::new(reason, text)).await
+        self.wait(Party::Transfers, tries, Because::new(reason, text)).await
     }
 
     /// Waits until the system's session is as `wanted` says, by a look at every change.
@@ -237,7 +274,7 @@ impl Reach {
         let mut changes = self.link.changes();
         loop {
             if let Some(found) = self.link.view(&self.key).as_ref().and_then(&wanted) {
-                self.moved();
+                self.progress.note(Party::System);
                 return Ok(found);
             }
             // The stream tells of changes; the pause bounds how late a deletion of the action is seen.
@@ -250,7 +287,7 @@ impl Reach {
                 std::future::pending::<()>().await;
             };
             if tokio::time::timeout(self.patience.longest_wait, change).await.is_err() {
-                self.wait(0, Because::new(reason, what)).await?;
+                self.wait(Party::System, 0, Because::new(reason, what)).await?;
             }
         }
     }

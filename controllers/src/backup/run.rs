@@ -14,7 +14,7 @@ use crds::backup::StoredElement;
 use object_client::{StoreError, Upload, UploadedPart, Written};
 use protocol::link::Done;
 use protocol::message::Command;
-use protocol::transfer::{MOST_PARTS_ORDERED, Output, PackedElement, PartUpload};
+use protocol::transfer::{MOST_PARTS_ORDERED, Output, PackedElement, PartUpload, StoreFailure};
 
 use super::manifest;
 use super::plan::Report;
@@ -51,6 +51,7 @@ pub async fn carry_out(order: &Order, reach: &Reach, progress: impl Fn(String)) 
         elements.push(stored);
     }
     progress(format!("{0} of {0} elements", elements.len()));
+    end_uploads(order, reach).await?;
     let facts = reach.session("SystemNotConnected", "the system is away", |view| Some(view.facts.clone())).await?;
     let manifest = manifest::manifest(order, &facts, packed.configuration_revision, elements);
     write(&manifest, reach).await?;
@@ -205,43 +206,66 @@ async fn confirm(reach: &Reach, element: &Element) -> Result<Option<bool>, Stop>
     })
 }
 
+/// What came of ordering the parts that were missing.
+struct Round {
+    /// Parts that the store had before.
+    had: usize,
+    /// Why the system stopped, where it did.
+    failure: Option<StoreFailure>,
+}
+
+/// Has the system put what is missing until the store lists all of it: that it took the parts is only said by the system.
 async fn upload(reach: &Reach, element: &Element, name: &str) -> Result<(), Stop> {
     let upload = open(reach, &element.key).await?;
-    let mut tries = 0;
+    let (mut tries, mut last) = (0, None);
     loop {
         let there = reach.store(|client| uploaded(client, upload.clone())).await?;
+        let there =
+            there.ok_or_else(|| Stop::again("UploadMissing", format!("somebody ended the upload of {}; it is begun again", upload.key)))?;
         let good: Vec<UploadedPart> = there.into_iter().filter_map(|part| as_described(part, element)).collect();
         let missing: Vec<u32> = (1..=u32::try_from(element.parts.len()).unwrap_or(u32::MAX))
             .filter(|number| !good.iter().any(|part| part.number == *number))
             .collect();
         if missing.is_empty() {
+            reach.moved();
             return finish(reach, &upload, good).await;
         }
-        let mut left = missing.as_slice();
-        while let Some((batch, rest)) = left.split_at_checked(left.len().min(MOST_PARTS_ORDERED)).filter(|(batch, _)| !batch.is_empty()) {
-            match put(reach, &upload, element, name, batch).await? {
-                0 => {
-                    tries += 1;
-                    break;
-                }
-                done if done < batch.len() => {
-                    tries = 0;
-                    break;
-                }
-                _ => (tries, left) = (0, rest),
+        if let Some(Round { had, failure }) = last {
+            let got_on = good.len() > had;
+            if got_on {
+                reach.moved();
+            }
+            tries = if got_on { 0 } else { tries + 1 };
+            if let Some(failure) = failure.or_else(|| (!got_on).then(not_there)) {
+                reach.store_failed(tries, &failure).await?;
             }
         }
-        if tries > 0 {
-            let message = "nothing was uploaded; the next try follows";
-            reach
-                .store_failed(tries, &protocol::transfer::StoreFailure { status: None, code: String::new(), message: message.to_owned() })
-                .await?;
-        }
+        last = Some(Round { had: good.len(), failure: put_all(reach, &upload, element, name, &missing).await? });
     }
 }
 
-async fn uploaded(client: object_client::ObjectClient, upload: Upload) -> Result<Vec<UploadedPart>, StoreError> {
-    client.uploaded_parts(&upload).await
+fn not_there() -> StoreFailure {
+    let message = "it put parts that the store does not list; they are put again".to_owned();
+    StoreFailure { status: Some(200), code: String::new(), message }
+}
+
+/// Has the system put these parts, as many at a time as fit an order, until one of them does not get there.
+async fn put_all(reach: &Reach, upload: &Upload, element: &Element, name: &str, missing: &[u32]) -> Result<Option<StoreFailure>, Stop> {
+    for batch in missing.chunks(MOST_PARTS_ORDERED) {
+        let (done, failure) = put(reach, upload, element, name, batch).await?;
+        if failure.is_some() || done < batch.len() {
+            return Ok(failure);
+        }
+    }
+    Ok(None)
+}
+
+/// The parts that are in the store; none where the store does not know the upload any more.
+async fn uploaded(client: object_client::ObjectClient, upload: Upload) -> Result<Option<Vec<UploadedPart>>, StoreError> {
+    match client.uploaded_parts(&upload).await {
+        Err(StoreError::NoUpload(_)) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// The part, if it is the one that was described; with its digest, which some stores list nowhere and yet want to be told at the end.
@@ -272,8 +296,14 @@ async fn open(reach: &Reach, key: &str) -> Result<Upload, Stop> {
         .await
 }
 
-/// Has the system put these parts. Says how many are there now.
-async fn put(reach: &Reach, upload: &Upload, element: &Element, name: &str, numbers: &[u32]) -> Result<usize, Stop> {
+/// Has the system put these parts. Says how many it put, and why it stopped before all were.
+async fn put(
+    reach: &Reach,
+    upload: &Upload,
+    element: &Element,
+    name: &str,
+    numbers: &[u32],
+) -> Result<(usize, Option<StoreFailure>), Stop> {
     let orders = reach
         .store(|client| {
             let upload = upload.clone();
@@ -291,13 +321,24 @@ async fn put(reach: &Reach, upload: &Upload, element: &Element, name: &str, numb
     let (parts, authority) = orders;
     let done = reach.ask(Command::UploadParts { element: name.to_owned(), parts, authority }).await?;
     let Some(Output::Uploaded { parts, failure }) = &done.output else { return Err(unexpected("uploadParts", &done)) };
-    if !parts.is_empty() {
-        reach.moved();
-    }
-    if let Some(failure) = failure {
-        reach.store_failed(0, failure).await?;
-    }
-    Ok(parts.len())
+    Ok((parts.len(), failure.clone()))
+}
+
+/// Ends uploads that nobody finishes: where the answer to a beginning was lost there are two of one element. They cost room for ever, and nobody
+/// sees them.
+async fn end_uploads(order: &Order, reach: &Reach) -> Result<(), Stop> {
+    let prefix = order.folder.prefix();
+    reach
+        .store(|client| {
+            let prefix = prefix.clone();
+            async move {
+                for upload in client.find_uploads(&prefix).await? {
+                    client.abort_upload(&upload).await?;
+                }
+                Ok(())
+            }
+        })
+        .await
 }
 
 async fn finish(reach: &Reach, upload: &Upload, mut parts: Vec<UploadedPart>) -> Result<(), Stop> {

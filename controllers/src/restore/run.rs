@@ -93,6 +93,10 @@ async fn fetch(order: &Order, folder: &Folder, reach: &Reach, progress: impl Fn(
             match &done.output {
                 Some(Output::Fetched) => break,
                 Some(Output::FetchStopped { failure }) => {
+                    if failure.status == Some(404) {
+                        // Where it is gone for good, nobody waits for it.
+                        source::read(&order.restore, folder, &facts, reach).await?;
+                    }
                     reach.store_failed(tries, failure).await?;
                     tries += 1;
                 }
