@@ -245,14 +245,28 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
             retain(order, controller).await;
             Outcome::Completed(report)
         }
-        Err(Stop::Again(because)) => Outcome::Again(because),
+        Err(Stop::Again(because)) => {
+            if is_gone(backup, context) {
+                run::tidy(order, &reach, true).await;
+            }
+            Outcome::Again(because)
+        }
         Err(Stop::Failed(because)) => {
             run::tidy(order, &reach, true).await;
             Outcome::Failed(because)
         }
     };
     controller.runs.end(&uid, outcome);
+    if is_gone(backup, context) {
+        controller.runs.forget(&uid);
+    }
     context.triggers.add([reference.clone()]);
+}
+
+/// Whether the very object is there no more: somebody took its finalizer off. Then nobody else sees to what it leaves.
+fn is_gone(backup: &Backup, context: &Context) -> bool {
+    let (namespace, name) = place(backup);
+    context.caches.backups.get(&namespace, &name).is_none_or(|there| there.uid() != backup.uid())
 }
 
 /// A backup that is complete stays so whatever comes of this; the next one tries again.

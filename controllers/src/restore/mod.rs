@@ -228,6 +228,7 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
     };
     let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
     let here = (namespace.clone(), name);
+    let own = here.clone();
     let reach = Reach::new(Parts {
         link: Arc::clone(&context.link),
         caches: Arc::clone(&context.caches),
@@ -252,7 +253,9 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
         Err(Stop::Again(because)) => Outcome::Again(because),
         Err(Stop::Failed(because)) => Outcome::Failed(because),
     };
-    if matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
+    // Somebody took the finalizer off: nobody else sees to what it leaves.
+    let gone = context.caches.restores.get(&own.0, &own.1).is_none_or(|there| there.uid().as_deref() != Some(&uid));
+    if gone || matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
         // What it fetched costs room on the system and nothing else: one try.
         let ended = reach.link.request(&reach.key, &reach.operation, Command::EndOperation).await;
         if let Err(error) = ended {
@@ -260,5 +263,8 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
         }
     }
     controller.runs.end(&uid, outcome);
+    if gone {
+        controller.runs.forget(&uid);
+    }
     context.triggers.add([reference]);
 }
