@@ -36,3 +36,16 @@ cargo build -p embedded --example load
   done
   echo '```'
 } | tee "$report"
+sweep=docs/reports/sweep.md
+{
+  echo "# Crash sweep report"
+  echo
+  echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores. A backup of a Server Edition system with three elements, a change on the system, a restore"
+  echo "of the backup. In each run the operator gets SIGKILL before, or after, one of its requests that change something (or one of the system's to the store),"
+  echo "is started again, and must end as the run without harm did; \`tests/sweep/end_state.rs\` says what is compared."
+  echo
+  echo '```'
+  SWEEP_POINTS=all cargo nextest run -P deep -p tests --locked --no-capture -E 'binary(sweep) & test(every_point)' 2>&1 |
+    grep -E "^(same|OTHER|requests|points| +(PASS|FAIL)|  [a-z])"
+  echo '```'
+} | tee "$sweep"

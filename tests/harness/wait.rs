@@ -45,6 +45,21 @@ pub fn reached(bound: Duration, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// Looks until `look` is content, and returns what it found; until then it says why not.
+///
+/// # Panics
+/// After `bound`, with what it said last.
+pub fn until_ok<T>(bound: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(why) => assert!(began.elapsed() < bound, "not within {bound:?}: {why}"),
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
 /// A window of observation: lets `length` pass. Only for statements about what does *not* happen in a time; never to let something happen.
 pub fn observe(length: Duration) {
     std::thread::sleep(length);
