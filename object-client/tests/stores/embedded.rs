@@ -42,7 +42,6 @@ pub async fn start() -> Store {
     tokio::spawn(server.run(shutdown.clone()));
     Store {
         options,
-        reader: None,
         authority: Some(file),
         lists_digests: true,
         tells_checksums: true,

@@ -10,6 +10,8 @@ use crate::store::{BUCKET, Folder, Store};
 
 /// Longest time to start.
 const BOUND: Duration = Duration::from_secs(60);
+/// Access key that may only read and list, and its secret.
+pub const READER: (&str, &str) = ("reader", "secret-of-reader");
 /// Who may do everything, and who may read.
 const USERS: &str = r#"{"identities": [
     {"name": "all", "credentials": [{"accessKey": "all", "secretKey": "secret-of-all"}], "actions": ["Admin", "Read", "Write", "List"]},
@@ -72,7 +74,6 @@ pub async fn start() -> Store {
     }
     Store {
         options: Store::options(endpoint, "all", "secret-of-all"),
-        reader: Some(("reader", "secret-of-reader")),
         authority: None,
         lists_digests: false,
         tells_checksums: true,

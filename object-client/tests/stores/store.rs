@@ -15,8 +15,6 @@ pub const PREFIX: &str = "switchboard/one/";
 pub struct Store {
     /// How to reach it, with all rights.
     pub options: Options,
-    /// Access key that may only read and list, and its secret; none where the store has no such users.
-    pub reader: Option<(&'static str, &'static str)>,
     /// File with the authority of its certificate, where it speaks TLS.
     pub authority: Option<PathBuf>,
     /// Whether it lists the SHA-256 of parts.

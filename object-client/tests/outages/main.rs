@@ -1,7 +1,8 @@
 //! Stores that are down, slow, full, or say what is not so: a server that answers as the test wishes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
+mod server;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,141 +13,9 @@ use archive::manifest::Manifest;
 use archive::verification::Outcome;
 use model::secret::Secret;
 use object_client::verification::{VerifyError, verify};
-use object_client::{Addressing, Encryption, LockMode, ObjectClient, ObjectLock, Options, StoreError, Written, catalogue};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use object_client::{Encryption, LockMode, ObjectClient, ObjectLock, Options, StoreError, Written, catalogue};
 
-/// A request as it came.
-#[derive(Debug, Clone)]
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-/// What is answered.
-enum Reply {
-    /// Status, headers, body.
-    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// The same for an object, but the connection ends after so many bytes of it.
-    Cut(u16, Vec<(&'static str, String)>, Vec<u8>, usize),
-    /// The connection ends.
-    HangUp,
-    /// No answer ever comes.
-    Silence,
-}
-
-fn status(code: u16) -> Reply {
-    Reply::Answer(code, vec![], vec![])
-}
-
-fn refusal(status: u16, code: &str) -> Reply {
-    let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as the test wishes</Message></Error>");
-    Reply::Answer(status, vec![("content-type", "application/xml".into())], text.into_bytes())
-}
-
-fn object(content: &[u8]) -> Reply {
-    Reply::Answer(200, vec![("etag", "\"e\"".into())], content.to_vec())
-}
-
-/// A server that is there until the test ends, and what it was asked.
-struct Server {
-    endpoint: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-impl Server {
-    async fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
-        let seen = Arc::clone(&requests);
-        tokio::spawn(async move {
-            let mut silent = Vec::new();
-            // One request a connection, one connection after the other: what is asked is in order.
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let Some(request) = read_request(&mut stream).await else {
-                    continue;
-                };
-                let reply = answer(&request);
-                seen.lock().unwrap().push(request.clone());
-                if matches!(reply, Reply::Silence) {
-                    silent.push(stream);
-                    continue;
-                }
-                write_reply(&mut stream, &request, reply).await;
-            }
-        });
-        Self { endpoint, requests }
-    }
-    fn options(&self) -> Options {
-        Options {
-            endpoint: self.endpoint.clone(),
-            system_endpoint: None,
-            region: "us-east-1".into(),
-            bucket: "bucket".into(),
-            prefix: String::new(),
-            addressing: Addressing::Path,
-            authority: None,
-            encryption: None,
-            object_lock: None,
-            access_key_id: "key".into(),
-            secret_access_key: Secret::new("a-secret"),
-            session_token: None,
-        }
-    }
-    fn client(&self) -> ObjectClient {
-        ObjectClient::with_attempt_timeout(self.options(), Duration::from_millis(500)).unwrap()
-    }
-    /// Method and path of every request.
-    fn asked(&self) -> Vec<String> {
-        let path = |path: &str| path.split_once('?').map_or(path, |(path, _)| path).to_owned();
-        self.requests.lock().unwrap().iter().map(|request| format!("{} {}", request.method, path(&request.path))).collect()
-    }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
-    let mut lines = head.lines();
-    let mut first = lines.next()?.split(' ');
-    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
-    let headers: BTreeMap<String, String> =
-        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-    let mut body = bytes[end + 4..].to_vec();
-    while body.len() < length {
-        stream.read_buf(&mut body).await.ok()?;
-    }
-    Some(Request { method, path, headers, body })
-}
-
-async fn write_reply(stream: &mut TcpStream, request: &Request, reply: Reply) {
-    let (status, headers, body, end) = match reply {
-        Reply::Answer(status, headers, body) => (status, headers, body, usize::MAX),
-        Reply::Cut(status, headers, body, end) => (status, headers, body, end),
-        Reply::HangUp | Reply::Silence => return,
-    };
-    let mut head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    let mut bytes = (head + "\r\n").into_bytes();
-    if request.method != "HEAD" {
-        bytes.extend_from_slice(&body[..body.len().min(end)]);
-    }
-    let _ = stream.write_all(&bytes).await;
-}
+use crate::server::{Reply, Request, Server, object, refusal, status};
 
 #[tokio::test]
 async fn a_store_that_is_down_is_found_out_at_once() {
@@ -443,7 +312,7 @@ async fn options_that_cannot_work_are_refused_before_anything_is_dialled() {
     }
 }
 
-const MANIFEST: &str = include_str!("../../archive/fixtures/manifest-v1.json");
+const MANIFEST: &str = include_str!("../../../archive/fixtures/manifest-v1.json");
 /// What the elements of that manifest hold.
 const CONTENTS: [(&str, &[u8]); 3] = [("0001-", b"configuration"), ("0002-", b"voicemail"), ("0003-", b"messages in two parts")];
 
