@@ -45,7 +45,7 @@ pub async fn read(client: &Client, customer: &Customer) -> Result<(SecretState, 
 }
 
 /// Makes the Secret, or brings it up to date. The enrolment code, once made, stays. The gateway knows it before anyone can read it: a system that
-/// comes at once with a code that is not known yet would be sent away for a while.
+/// comes at once with a code that is not known yet would be sent away for a while. Returns the version of the Secret that holds it all.
 pub async fn subscription(
     client: &Client,
     customer: &Customer,
@@ -53,7 +53,7 @@ pub async fn subscription(
     gateway: &Gateway,
     present: Option<&KubernetesSecret>,
     codes: &EnrolmentCodes,
-) -> Result<(), ReconcileError> {
+) -> Result<Option<String>, ReconcileError> {
     let name = secret_name(&customer.name_any());
     let what = format!("Secret {name}");
     let secrets: Api<KubernetesSecret> = Api::namespaced(client.clone(), &customer.namespace().unwrap_or_default());
@@ -68,16 +68,16 @@ pub async fn subscription(
         ("enrolmentCode", code.expose()),
     ];
     if present.is_some() && wanted.iter().all(|(key, value)| text(key).as_deref() == Some(value)) {
-        return Ok(());
+        return Ok(present.and_then(|secret| secret.resource_version()));
     }
     let data: BTreeMap<String, ByteString> =
         wanted.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
-    if present.is_some() {
+    let written = if present.is_some() {
         let patch = json!({"data": data});
         secrets
             .patch(&name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&patch))
             .await
-            .map_err(ReconcileError::api("update", what))?;
+            .map_err(ReconcileError::api("update", what))?
     } else {
         let mut secret =
             KubernetesSecret { data: Some(data), type_: Some("switchboard.dev/subscription".into()), ..KubernetesSecret::default() };
@@ -87,9 +87,9 @@ pub async fn subscription(
         secrets
             .create(&PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() }, &secret)
             .await
-            .map_err(ReconcileError::api("create", what))?;
-    }
-    Ok(())
+            .map_err(ReconcileError::api("create", what))?
+    };
+    Ok(written.resource_version())
 }
 
 /// 25 characters of 5 bits: 125 bits, in groups that people can read out.

@@ -5,9 +5,11 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crds::{Customer, PAUSED_ANNOTATION};
+use crds::{Customer, CustomerStatus, PAUSED_ANNOTATION};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
@@ -16,6 +18,7 @@ use runtime::metrics::ReconcileMetrics;
 use tokio_util::sync::CancellationToken;
 
 pub use act::Gateway;
+use plan::SecretState;
 pub(crate) use plan::{PAUSED, secret_name};
 
 use crate::caches::{Caches, customer_id};
@@ -56,10 +59,67 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let store = context.caches.customers.store().clone();
-    runtime::controller::run(store, triggers, context, reconcile, metrics, shutdown).await;
+    let running = Arc::new(Running { context, memory: Mutex::default() });
+    runtime::controller::run(store, triggers, running, reconcile, metrics, shutdown).await;
 }
 
-async fn reconcile(customer: Arc<Customer>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+/// Counts of systems that change are written this much later, so that many changes are one write.
+const COUNTS_SETTLE: Duration = Duration::from_secs(1);
+
+struct Running {
+    context: Arc<Context>,
+    memory: Mutex<HashMap<String, Memory>>,
+}
+
+/// What is remembered of a customer between two looks, by uid. Lost with the process, and then found out again.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The version of the Secret in which the whole subscription was seen.
+    complete: Option<String>,
+    /// When counts that differ are to be written.
+    counts_due: Option<Instant>,
+}
+
+impl Running {
+    fn remember<T>(&self, customer: &Customer, with: impl FnOnce(&mut Memory) -> T) -> T {
+        let uid = customer.uid().unwrap_or_default();
+        with(self.memory.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_default())
+    }
+
+    fn forget(&self, customer: &Customer) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&customer.uid().unwrap_or_default());
+    }
+
+    /// Whether the Secret is the one that was seen to be complete: then it needs not be read again.
+    fn is_complete(&self, customer: &Customer) -> bool {
+        let (namespace, name) = place(customer);
+        let now = self.context.caches.secrets.get(&namespace, &secret_name(&name)).and_then(|secret| secret.resource_version());
+        now.is_some() && self.remember(customer, |memory| memory.complete == now)
+    }
+
+    /// How long to wait before the status is written: only where nothing but counts differs.
+    fn wait(&self, customer: &Customer, wanted: &CustomerStatus) -> Option<Duration> {
+        let only_counts = customer.status.as_ref().is_some_and(|current| {
+            current.systems != wanted.systems && CustomerStatus { systems: wanted.systems, ..current.clone() } == *wanted
+        });
+        let now = Instant::now();
+        self.remember(customer, |memory| {
+            if !only_counts {
+                memory.counts_due = None;
+                return None;
+            }
+            let due = *memory.counts_due.get_or_insert(now + COUNTS_SETTLE);
+            let left = due.saturating_duration_since(now);
+            if left.is_zero() {
+                memory.counts_due = None;
+            }
+            Some(left).filter(|left| !left.is_zero())
+        })
+    }
+}
+
+async fn reconcile(customer: Arc<Customer>, running: Arc<Running>) -> Result<Action, ReconcileError> {
+    let context = &running.context;
     let caches = &context.caches;
     let here = place(customer.as_ref());
     let other =
@@ -70,7 +130,8 @@ async fn reconcile(customer: Arc<Customer>, context: Arc<Context>) -> Result<Act
     if !paused && !deleting {
         act::set_finalizer(&context.client, &customer, true).await?;
     }
-    let (secret, present) = act::read(&context.client, &customer).await?;
+    let complete = running.is_complete(&customer);
+    let (secret, present) = if complete { (SecretState::Ours, None) } else { act::read(&context.client, &customer).await? };
     let systems = caches.systems_of(&here);
     let observed = plan::Observed {
         customer: &customer,
@@ -86,13 +147,21 @@ async fn reconcile(customer: Arc<Customer>, context: Arc<Context>) -> Result<Act
         now: jiff::Timestamp::now(),
     };
     let plan = plan::plan(&observed);
-    if plan.subscription {
-        act::subscription(&context.client, &customer, &id, &context.gateway, present.as_ref(), &context.codes).await?;
-    } else if deleting && observed.id_taken_by.is_none() {
+    if plan.subscription && !complete {
+        let version = act::subscription(&context.client, &customer, &id, &context.gateway, present.as_ref(), &context.codes).await?;
+        running.remember(&customer, |memory| memory.complete = version);
+    } else if !plan.subscription {
+        running.remember(&customer, |memory| memory.complete = None);
+    }
+    if deleting && !plan.subscription && observed.id_taken_by.is_none() {
         context.codes.set(&id, None);
     }
     if plan.release {
+        running.forget(&customer);
         return act::set_finalizer(&context.client, &customer, false).await.map(|()| Action::await_change());
+    }
+    if let Some(wait) = running.wait(&customer, &plan.status) {
+        return Ok(Action::requeue(wait));
     }
     runtime::status::apply(&context.client, act::MANAGER, customer.as_ref(), customer.status.as_ref(), &plan.status)
         .await
