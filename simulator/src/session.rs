@@ -197,7 +197,9 @@ impl Running<'_> {
             Some(answer) = self.working.join_next() => self.worked(answer).await,
             // A restart for a restore waits for the answers that are due.
             restart = owed_after(self.session.restart.clone(), answered) => {
-                self.leave(Departure::RebootForChange).await;
+                if restart.goodbye {
+                    self.leave(Departure::RebootForChange).await;
+                }
                 Err(Stop::End(SessionEnd::Reboot(restart.reboot)))
             }
             _ = ticks.tick() => self.tick().await,

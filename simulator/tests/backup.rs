@@ -394,9 +394,13 @@ async fn a_fetch_goes_on_where_it_stopped_also_after_a_restart_of_the_program() 
     assert_eq!(second, third, "what came before a restart counts");
     world.fetch_all("restore", &elements).await;
     assert_eq!(world.store.requests("GET"), 3, "what is fetched is not fetched again");
-    world.store.content.lock().unwrap().no_ranges = true;
+    world.store.content.lock().unwrap().wrong_ranges = true;
     world.store.fail([Fault::Break(40_000)]);
     world.fetch("other", element, &key(0)).await;
+    let stopped = world.fetch("other", element, &key(0)).await;
+    let AnswerResult::Done { output: Some(Output::FetchStopped { failure }), .. } = stopped else { panic!("{stopped:?}") };
+    assert!(failure.message.contains("another range"), "{failure:?}");
+    world.store.content.lock().unwrap().no_ranges = true;
     world.fetch_all("other", &elements).await;
 }
 

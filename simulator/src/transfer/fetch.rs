@@ -166,7 +166,10 @@ impl Fetch {
         let response = connection.send(&target, &self.request, range.as_slice(), body).await?;
         self.line.travel().await.map_err(|error| broken(&error))?;
         let offset = match response.status() {
-            http::StatusCode::PARTIAL_CONTENT => have,
+            http::StatusCode::PARTIAL_CONTENT if begin_of(&response) == Some(have) => have,
+            http::StatusCode::PARTIAL_CONTENT => {
+                return Err(failure("the object store answered with another range than the one asked for; look at the store").into());
+            }
             http::StatusCode::OK => 0,
             _ => return Err(refusal(response).await.into()),
         };
@@ -264,6 +267,12 @@ impl Fetch {
         let expected = format!("{} bytes with SHA-256 {}", self.size, self.sha256);
         Refusal::DigestMismatch { element: self.element.to_string(), found: found.to_owned(), expected }
     }
+}
+
+/// Where the bytes of an answer begin in the object.
+fn begin_of(response: &http::Response<Incoming>) -> Option<u64> {
+    let range = response.headers().get(http::header::CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
 /// Bytes of the whole object, as the answer says.

@@ -43,6 +43,8 @@ pub struct Content {
     pub requests: Vec<(String, String, Option<String>)>,
     /// Whether `Range` is not understood.
     pub no_ranges: bool,
+    /// Whether a range begins elsewhere than asked for.
+    pub wrong_ranges: bool,
 }
 
 pub struct TestStore {
@@ -184,13 +186,14 @@ async fn answer(request: http::Request<Incoming>, content: &Mutex<Content>) -> i
         content.lock().unwrap().objects.insert(path, body);
         return Ok(full(200, Bytes::new()));
     }
-    let (object, no_ranges) = {
+    let (object, no_ranges, wrong_ranges) = {
         let content = content.lock().unwrap();
-        (content.objects.get(&path).cloned(), content.no_ranges)
+        (content.objects.get(&path).cloned(), content.no_ranges, content.wrong_ranges)
     };
     let Some(object) = object else { return Ok(full(404, "<Error><Code>NoSuchKey</Code></Error>".into())) };
     let from = header("range").filter(|_| !no_ranges);
     let from = from.map(|range| range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse::<usize>().unwrap());
+    let from = from.map(|from| if wrong_ranges { from + 1 } else { from });
     Ok(give(&object, from, most))
 }
 
