@@ -93,7 +93,8 @@ impl Default for Limits {
             failures_per_customer: rate(60, 1000),
             failures: rate(600, 50),
             renewals: rate(5, 60_000),
-            registrations: rate(100, 10_000),
+            // More than there may be registrations, so that many at once are told that they are full instead of to wait.
+            registrations: rate(200, 10_000),
             failure_places: 4096,
             peer_log_lines: rate(50, 200),
         }

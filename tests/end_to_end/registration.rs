@@ -183,7 +183,7 @@ async fn a_right_code_causes_a_hundred_registrations_by_a_hundred_writes_and_the
     for round in 0..2 {
         let answers = try_all().await;
         let count = |reason: &str| answers.iter().filter(|(_, problem)| problem["reason"] == reason).count();
-        assert_eq!((count("approvalPending"), count("tooManyRegistrations")), (MOST, SYSTEMS - MOST), "in round {round}");
+        assert_eq!((count("approvalPending"), count("tooManyRegistrations")), (MOST, SYSTEMS - MOST), "in round {round}: {answers:?}");
         let (status, refusal) = answers.iter().find(|(_, problem)| problem["reason"] == "tooManyRegistrations").unwrap();
         let message = refusal["message"].as_str().unwrap();
         assert!(
@@ -202,7 +202,7 @@ async fn a_right_code_causes_a_hundred_registrations_by_a_hundred_writes_and_the
     wait::until_true("the cache follows", wait::SOON, || metrics::value(&plane, "switchboard_registrations{decision=\"pending\"}") < 1.0);
     let body = subscription.enrolment("another", &subscription.code, &request);
     let registers = async {
-        // The hundred used the customer's rate up; one more is free every ten seconds.
+        // Where the tries before used the customer's rate up, one more is free every ten seconds.
         while subscription.post("/v1/enrol", &body, HOME).await.unwrap().1["reason"] != "approvalPending" {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
