@@ -52,13 +52,24 @@ pub(super) fn to_cel(schema: &Schema, value: &Value) -> Cel {
             };
             Cel::List(Arc::new(items))
         }
-        Value::Object(members) => object(schema, members),
+        Value::Object(members) => object(schema, members, &|_| true),
     }
 }
 
-fn object(schema: &Schema, members: &Object<String, Value>) -> Cel {
+/// As [`to_cel`]; of an object only those fields that `needed` says, in the way rules write their names.
+pub(super) fn to_cel_in_part(schema: &Schema, value: &Value, needed: &dyn Fn(&str) -> bool) -> Cel {
+    match value {
+        Value::Object(members) => object(schema, members, needed),
+        other => to_cel(schema, other),
+    }
+}
+
+fn object(schema: &Schema, members: &Object<String, Value>, needed: &dyn Fn(&str) -> bool) -> Cel {
     let mut map = HashMap::with_capacity(members.len());
     for (name, value) in members {
+        if !needed(name) && !needed(&field_name(name)) {
+            continue;
+        }
         // Fields that a rule cannot name because no schema declares them are not shown to it, as on a real server.
         let (key, value) = match (schema.properties.get(name), schema.additional.as_deref()) {
             (Some(child), _) => (field_name(name), to_cel(child, value)),

@@ -3,6 +3,7 @@
 //! The parsed expression is rewritten before use: every loop pays for its steps, every `+` for the size of its result, and what the
 //! interpreter lacks (`cel.bind`, optional selection of an absent field) is expressed by what it has.
 
+use std::collections::BTreeSet;
 use std::mem::take;
 
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, operators};
@@ -35,6 +36,8 @@ pub(in crate::schema) struct Program {
     pub(super) message: Option<Result<Expression, String>>,
     /// Whether it names `oldSelf`.
     pub(super) transition: bool,
+    /// The fields of `self` and `oldSelf` that it names; `None` where it may look at any.
+    pub(super) fields: Option<BTreeSet<String>>,
 }
 
 /// An expression ready to run.
@@ -53,7 +56,17 @@ impl Program {
         let expression = compile(&rule.rule);
         let transition = expression.as_ref().is_ok_and(|expression| names(&expression.root, "oldSelf"));
         let message = Some(rule.message_expression.trim()).filter(|text| !text.is_empty()).map(compile);
-        Self { expression, message, transition }
+        let mut fields = Some(BTreeSet::new());
+        for expression in [Some(&expression), message.as_ref()].into_iter().flatten().flatten() {
+            if let Some(names) = &mut fields
+                && !named_fields(&expression.root, names)
+            {
+                fields = None;
+            }
+        }
+        // What is inside an optional has no fields that could be told apart here.
+        let fields = fields.filter(|_| !rule.optional_old_self);
+        Self { expression, message, transition, fields }
     }
 }
 
@@ -129,6 +142,21 @@ fn unsupported(expression: &IdedExpr) -> Option<&'static str> {
     };
     each_child(expression, &mut |child| found = found.or_else(|| unsupported(child)));
     found
+}
+
+/// Collects the fields that are selected of `self` and `oldSelf`. Returns whether these are all: false where one of the two is used whole.
+fn named_fields(expression: &IdedExpr, names: &mut BTreeSet<String>) -> bool {
+    match &expression.expr {
+        Expr::Ident(name) if name == "self" || name == "oldSelf" => return false,
+        Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "self" || name == "oldSelf") => {
+            names.insert(select.field.clone());
+            return true;
+        }
+        _ => {}
+    }
+    let mut all = true;
+    each_child(expression, &mut |child| all = all && named_fields(child, names));
+    all
 }
 
 /// Whether an identifier occurs.

@@ -1,5 +1,6 @@
 //! Evaluates the rules of an object.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
 use super::budget::{self, OBJECT_LIMIT, RULE_LIMIT, TIME_LIMIT};
-use super::convert::to_cel;
+use super::convert::to_cel_in_part;
 use super::functions::FUNCTIONS;
 use super::program::{Expression, Program, STACK};
 use crate::schema::validate::OldItems;
@@ -72,21 +73,35 @@ impl Run {
 
     fn rules(&mut self, schema: &Schema, value: &Value, old: Option<&Value>) {
         let unchanged = old == Some(value);
+        let runs = |rule: &Rule, program: &Program| match program.transition {
+            true => old.is_some() || rule.optional_old_self,
+            false => !unchanged,
+        };
+        let due: Vec<_> = schema.rules.iter().zip(schema.compiled.rules(schema)).filter(|(rule, program)| runs(rule, program)).collect();
+        if due.is_empty() {
+            return;
+        }
+        // Converting costs more than evaluating, and most rules look at a field or two of large objects.
+        let mut needed = Some(BTreeSet::new());
+        for (_, program) in &due {
+            match (&mut needed, &program.fields) {
+                (Some(all), Some(fields)) => all.extend(fields.iter().map(String::as_str)),
+                (needed, _) => *needed = None,
+            }
+        }
+        let needed = |name: &str| needed.as_ref().is_none_or(|names| names.contains(name));
         let mut context = FUNCTIONS.new_inner_scope();
-        context.add_variable_from_value("self", to_cel(schema, value));
-        let old = old.map(|old| to_cel(schema, old));
-        for (rule, program) in schema.rules.iter().zip(schema.compiled.rules(schema)) {
+        context.add_variable_from_value("self", to_cel_in_part(schema, value, &needed));
+        let old = old.map(|old| to_cel_in_part(schema, old, &needed));
+        for (rule, program) in due {
             if program.transition {
                 match (&old, rule.optional_old_self) {
-                    (None, false) => continue,
                     (Some(old), false) => context.add_variable_from_value("oldSelf", old.clone()),
-                    (old, true) => {
+                    (old, _) => {
                         let old = old.clone().map_or_else(OptionalValue::none, OptionalValue::of);
                         context.add_variable_from_value("oldSelf", Cel::Opaque(Arc::new(old)));
                     }
                 }
-            } else if unchanged {
-                continue;
             }
             self.rule(rule, program, &context);
             if self.left == 0 {
