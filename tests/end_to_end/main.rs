@@ -9,6 +9,7 @@ mod edits;
 mod first_steps;
 mod gateway_abuse;
 mod invalid_objects;
+mod matrix;
 mod messages;
 mod operations;
 mod registration;
