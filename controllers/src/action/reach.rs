@@ -1,7 +1,7 @@
 //! Asking the system and the store for what an action needs, with patience: what passes is tried again until nothing has moved for too long.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -60,8 +60,15 @@ pub struct Reach {
     pub patience: Patience,
     /// Whether somebody wants the action's object gone: then nothing is waited for.
     pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Is told why the action gets on no further for now, and when it does again: people should not have to guess.
+    pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
     progress: Progress,
+    /// Who it was said to wait for.
+    waits_for: Mutex<Option<Party>>,
 }
+
+/// What passes sooner is not worth a word.
+const SAID_AFTER: Duration = Duration::from_secs(3);
 
 /// What an action waits for. Each has a clock of its own: a store that answers the operator says nothing of a system whose parts it refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,33 +123,49 @@ pub struct Parts {
     pub patience: Patience,
     /// As in [`Reach`].
     pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// As in [`Reach`].
+    pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
 }
 
 impl Reach {
     /// A way that begins now.
     pub fn new(parts: Parts) -> Self {
-        let Parts { link, caches, clients, store, key, system, uid, operation, patience, unwanted } = parts;
-        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, progress: Progress::new() }
+        let Parts { link, caches, clients, store, key, system, uid, operation, patience, unwanted, held } = parts;
+        let (progress, waits_for) = (Progress::new(), Mutex::new(None));
+        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, held, progress, waits_for }
     }
 
     /// The action is nearer to its end than before.
     pub fn moved(&self) {
         for party in [Party::Store, Party::System, Party::Transfers] {
-            self.progress.note(party);
+            self.note(party);
         }
+    }
+
+    fn note(&self, party: Party) {
+        self.progress.note(party);
+        let waited = self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).take_if(|waited| *waited == party);
+        if waited.is_some() {
+            (self.held)(None);
+        }
+    }
+
+    fn say(&self, party: Party, because: &Because) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(party);
+        (self.held)(Some(because.clone()));
     }
 
     /// The party did what it was asked for: that alone is progress with nobody else, unless it had been waited for.
     fn answered(&self, party: Party, tries: u32) {
-        if tries > 0 { self.moved() } else { self.progress.note(party) }
+        if tries > 0 { self.moved() } else { self.note(party) }
     }
 
     /// The system works on a command. Bytes on their way into the store are no progress yet: of a part that breaks off nothing stays.
     fn works(&self, command: &Command) {
         match command {
             Command::UploadParts { .. } => {
-                self.progress.note(Party::System);
-                self.progress.note(Party::Store);
+                self.note(Party::System);
+                self.note(Party::Store);
             }
             _ => self.moved(),
         }
@@ -176,6 +199,9 @@ impl Reach {
             return Err(Stop::failed(because.reason, message));
         }
         self.check_turn()?;
+        if self.progress.idle(party) >= SAID_AFTER {
+            self.say(party, &because);
+        }
         let wait = self.patience.first_wait.saturating_mul(2_u32.saturating_pow(tries.min(16))).min(self.patience.longest_wait);
         tokio::time::sleep(wait).await;
         Ok(())
@@ -274,7 +300,7 @@ impl Reach {
         let mut changes = self.link.changes();
         loop {
             if let Some(found) = self.link.view(&self.key).as_ref().and_then(&wanted) {
-                self.progress.note(Party::System);
+                self.note(Party::System);
                 return Ok(found);
             }
             // The stream tells of changes; the pause bounds how late a deletion of the action is seen.

@@ -21,7 +21,7 @@ pub enum Outcome<R> {
 
 #[derive(Debug)]
 enum Entry<R> {
-    Running { progress: Option<String> },
+    Running { progress: Option<String>, held: Option<Because> },
     Ended { outcome: Outcome<R>, at: Instant },
 }
 
@@ -32,6 +32,8 @@ pub enum State<R> {
     Idle,
     /// It works; what it says of itself.
     Running(Option<String>),
+    /// It works and gets on no further for now; what it says of itself, and why.
+    Held(Option<String>, Because),
     /// It ended, at this time.
     Ended(Outcome<R>, Instant),
 }
@@ -55,7 +57,8 @@ impl<R: Clone> Runs<R> {
     pub fn state(&self, uid: &str) -> State<R> {
         match self.lock().get(uid) {
             None => State::Idle,
-            Some(Entry::Running { progress }) => State::Running(progress.clone()),
+            Some(Entry::Running { progress, held: None }) => State::Running(progress.clone()),
+            Some(Entry::Running { progress, held: Some(because) }) => State::Held(progress.clone(), because.clone()),
             Some(Entry::Ended { outcome, at }) => State::Ended(outcome.clone(), *at),
         }
     }
@@ -66,14 +69,25 @@ impl<R: Clone> Runs<R> {
         if matches!(runs.get(uid), Some(Entry::Running { .. })) {
             return false;
         }
-        runs.insert(uid.to_owned(), Entry::Running { progress: None });
+        runs.insert(uid.to_owned(), Entry::Running { progress: None, held: None });
         true
     }
 
     /// What the run says of itself.
     pub fn progress(&self, uid: &str, text: String) {
-        if let Some(Entry::Running { progress }) = self.lock().get_mut(uid) {
+        if let Some(Entry::Running { progress, .. }) = self.lock().get_mut(uid) {
             *progress = Some(text);
+        }
+    }
+
+    /// Why the run gets on no further for now; none where it does again. Whether that is news.
+    pub fn hold(&self, uid: &str, because: Option<Because>) -> bool {
+        match self.lock().get_mut(uid) {
+            Some(Entry::Running { held, .. }) if *held != because => {
+                *held = because;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -212,7 +212,7 @@ async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<Order
     }
 }
 
-async fn carry_out(order: &run::Order, controller: &Controller) {
+async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     let context = &controller.context;
     let backup = &order.backup;
     let (namespace, name) = place(backup);
@@ -220,6 +220,7 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
     let reference: ObjectRef<Backup> = ObjectRef::from_obj(backup);
     let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
     let here = (namespace.clone(), name.clone());
+    let (watching, held_uid, held) = (Arc::clone(controller), uid.clone(), reference.clone());
     let reach = Reach::new(Parts {
         link: Arc::clone(&context.link),
         caches: Arc::clone(&context.caches),
@@ -233,6 +234,11 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
         unwanted: Box::new(move || {
             let object = caches.backups.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
+        }),
+        held: Box::new(move |because| {
+            if watching.runs.hold(&held_uid, because) {
+                watching.context.triggers.add([held.clone()]);
+            }
         }),
     });
     let progress = |text: String| {

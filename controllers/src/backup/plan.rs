@@ -231,7 +231,7 @@ fn in_progress(observed: &Observed, previous: BackupStatus) -> Plan {
         plan
     };
     let uploads = Because::new("InProgress", format!("{} packs and uploads the backup", observed.backup.spec.ip_office));
-    if !matches!(observed.run, State::Running(_) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_), _))
+    if !matches!(observed.run, State::Running(_) | State::Held(..) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_), _))
         && let Some(stop) = turn::interrupted(observed.system, &observed.backup.uid().unwrap_or_default(), &observed.backup.spec.ip_office)
     {
         return match stop {
@@ -245,6 +245,7 @@ fn in_progress(observed: &Observed, previous: BackupStatus) -> Plan {
     }
     match &observed.run {
         State::Running(progress) => working(progress.clone(), &uploads, Next::Wait),
+        State::Held(progress, because) => working(progress.clone(), because, Next::Wait),
         State::Idle => working(None, &uploads, Next::Run(Box::new(folder))),
         State::Ended(Outcome::Completed(report) | Outcome::Step(report), _) => {
             let because = Because::new("Stored", format!("the backup is in the store; {}", report.confirmed));
@@ -267,7 +268,7 @@ fn in_progress(observed: &Observed, previous: BackupStatus) -> Plan {
 fn too_long(began: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>, observed: &Observed) -> Option<Because> {
     let because = match &observed.run {
         State::Ended(Outcome::Again(because), _) => because,
-        State::Idle | State::Running(_) | State::Ended(..) => return None,
+        State::Idle | State::Running(_) | State::Held(..) | State::Ended(..) => return None,
     };
     observed
         .patience
@@ -288,7 +289,7 @@ fn deletion(observed: &Observed, previous: BackupStatus) -> Plan {
     let Some(folder) = folder(&previous).filter(|_| remove) else { return keep(Next::Release) };
     match &observed.clean_up {
         State::Idle => keep(Next::CleanUp(Box::new(folder))),
-        State::Running(_) => keep(Next::Wait),
+        State::Running(_) | State::Held(..) => keep(Next::Wait),
         State::Ended(Outcome::Completed(()) | Outcome::Step(()), _) => keep(Next::Release),
         State::Ended(Outcome::Failed(_) | Outcome::Again(_), _) if observed.backup.spec.deletion_policy == DeletionPolicy::Retain => {
             keep(Next::Release)

@@ -214,7 +214,7 @@ async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<run::
     }
 }
 
-async fn carry_out(order: &run::Order, controller: &Controller) {
+async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     let context = &controller.context;
     let restore = &order.restore;
     let (namespace, name) = place(restore);
@@ -229,6 +229,7 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
     let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
     let here = (namespace.clone(), name);
     let own = here.clone();
+    let (watching, held_uid, held) = (Arc::clone(controller), uid.clone(), reference.clone());
     let reach = Reach::new(Parts {
         link: Arc::clone(&context.link),
         caches: Arc::clone(&context.caches),
@@ -242,6 +243,11 @@ async fn carry_out(order: &run::Order, controller: &Controller) {
         unwanted: Box::new(move || {
             let object = caches.restores.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
+        }),
+        held: Box::new(move |because| {
+            if watching.runs.hold(&held_uid, because) {
+                watching.context.triggers.add([held.clone()]);
+            }
         }),
     });
     let progress = |text: String| {

@@ -209,8 +209,10 @@ fn in_progress(observed: &Observed, previous: RestoreStatus) -> Plan {
     let uid = observed.restore.uid().unwrap_or_default();
     let now_at = stage(&previous);
     let working = |because: &Because, next| step(observed, &previous, Phase::InProgress, because, next);
-    if !matches!(observed.run, State::Running(_) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_) | Outcome::Step(_), _))
-        && let Some(stop) = turn::interrupted(observed.system, &uid, &observed.restore.spec.ip_office)
+    if !matches!(
+        observed.run,
+        State::Running(_) | State::Held(..) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_) | Outcome::Step(_), _)
+    ) && let Some(stop) = turn::interrupted(observed.system, &uid, &observed.restore.spec.ip_office)
     {
         return match stop {
             Readiness::Refused(because) => step(observed, &previous, Phase::Failed, &because, Next::Wait),
@@ -221,6 +223,11 @@ fn in_progress(observed: &Observed, previous: RestoreStatus) -> Plan {
     match &observed.run {
         State::Running(progress) => {
             let mut plan = working(&doing(observed, &now_at), Next::Wait);
+            plan.status.progress = progress.clone().or(plan.status.progress);
+            plan
+        }
+        State::Held(progress, because) => {
+            let mut plan = working(because, Next::Wait);
             plan.status.progress = progress.clone().or(plan.status.progress);
             plan
         }

@@ -15,8 +15,8 @@ fn a_backup_waits_for_a_store_that_is_down_and_completes_once() {
     let scene = Scene::new(&small(), &[]);
     store_is_down(&scene);
     scene.order_backup("first", &json!({}));
-    scene.wait_for_phase("backups", "first", "InProgress");
-    wait::until_true("tries to reach the store", wait::SOON, || scene.operator.log().contains("StoreUnreachable"));
+    let waiting = scene.wait_for_reason("backups", "first", "StoreUnreachable");
+    assert_eq!(waiting["status"]["phase"], "InProgress", "{}", waiting["status"]);
     store_is_back(&scene);
     scene.wait_until("backups", "first", "Completed", "Stored");
     assert_whole(&scene, &["first"]);
@@ -97,7 +97,8 @@ fn a_full_store_in_which_somebody_makes_room_gets_the_backup_after_all() {
     let scene = Scene::new(&small(), &[]);
     scene.transfers.decide(|seen| if seen.method == "PUT" { Fate::Refused(507, "InsufficientStorage") } else { Fate::Pass });
     scene.order_backup("first", &json!({}));
-    wait::until_true("a part that was refused", wait::SOON, || !scene.transfers.changes().is_empty());
+    let waiting = scene.wait_for_reason("backups", "first", "StoreFull");
+    assert_eq!(waiting["status"]["phase"], "InProgress", "{}", waiting["status"]);
     scene.transfers.pass();
     scene.wait_until("backups", "first", "Completed", "Stored");
     assert_whole(&scene, &["first"]);
@@ -114,7 +115,8 @@ fn a_backup_goes_on_once_the_key_of_the_store_is_mended() {
         scene.cluster.get("", "objectstores", "default").is_some_and(|store| condition(&store, "Ready") == "False StoreForbidden")
     });
     scene.order_backup("first", &json!({}));
-    scene.wait_for_phase("backups", "first", "InProgress");
+    let waiting = scene.wait_for_reason("backups", "first", "StoreForbidden");
+    assert_eq!(waiting["status"]["phase"], "InProgress", "{}", waiting["status"]);
     scene.cluster.patch(NAMESPACE, "secrets", STORE_SECRET, &json!({"data": good}));
     scene.wait_until("backups", "first", "Completed", "Stored");
     assert_whole(&scene, &["first"]);
