@@ -340,3 +340,25 @@ fn times_and_overflows_behave_as_in_cel() {
     let expected = "FieldValueInvalid x: Invalid value: 'no such overload': call arguments did not match a supported operator, function or macro signature for rule: self + 1 > 0";
     assert_eq!(error, [expected]);
 }
+
+#[test]
+fn a_rule_sees_every_field_it_can_look_at_however_it_names_it() {
+    let fields = text_fields(&["a", "b", "c-d", "namespace"]);
+    let value = json!({"a": "1", "b": "2", "c-d": "3", "namespace": "4"});
+    for rule in [
+        "self.a == '1'",
+        "has(self.b) && self.b == '2'",
+        "self.c__dash__d == '3' && self.__namespace__ == '4'",
+        "['1'].exists(one, self.a == one)",
+        "[self].all(one, one.b == '2')",
+        "self == self && 'b' in self",
+        "cel.bind(all, self, all.a + all.b == '12')",
+        "self.?b.orValue('none') == '2'",
+    ] {
+        assert!(holds(fields.clone(), rule, value.clone()), "{rule}");
+    }
+    // One rule names a field that another does not, and the message another still.
+    let rules = json!([{"rule": "self.a == '1'"}, {"rule": "self.b == '1'", "messageExpression": "'a namespace ' + self.__namespace__"}]);
+    let errors = told(&ruled(fields, rules), value, None);
+    assert!(errors.len() == 1 && errors[0].contains("a namespace 4"), "{errors:?}");
+}
