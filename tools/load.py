@@ -67,7 +67,23 @@ class Plane:
         return found
 
     def list(self, path):
-        return json.loads(self.ask("GET", path))["items"]
+        """Objects with apiVersion and kind, which lists of built-in kinds leave out."""
+        answer = json.loads(self.ask("GET", path))
+        types = {"apiVersion": answer["apiVersion"], "kind": answer["kind"].removesuffix("List")}
+        return [{**types, **item} for item in answer["items"]]
+
+
+class Rows(list):
+    """Rows of the report, shown as they come."""
+
+    def append(self, row):
+        super().append(row)
+        print(f"{row[0]}: {row[1]}", file=sys.stderr, flush=True)
+
+    def __iadd__(self, more):
+        for row in more:
+            self.append(row)
+        return self
 
 
 class Process:
@@ -209,8 +225,7 @@ def replay_plan(plane, written, path):
 
 def replay(binary, load, folder, ports, namespaces, path, connections):
     """Seconds for the writes of a file to a fresh bare plane over so many connections."""
-    own = os.path.join(folder, f"replay-{connections}")
-    os.makedirs(own)
+    own = tempfile.mkdtemp(prefix="replay-", dir=folder)
     plane = Plane(binary, own, ports)
     for name in namespaces:
         plane.ask("POST", "/api/v1/namespaces", json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
@@ -227,7 +242,7 @@ def measure(options, folder):
     load = os.path.join(folder, "load")
     shutil.copy2(os.path.join(os.path.dirname(options.binary), "examples", "load"), load)
     ports, systems = options.ports, options.systems
-    rows, missed = [], []
+    rows, missed = Rows(), []
     plane = Plane(binary, folder, ports)
     operator = Operator(binary, folder, plane, ports + 1, ports + 2)
     idle = operator.process.memory()
@@ -291,9 +306,10 @@ def measure(options, folder):
     for process in reversed(ALL):
         process.stop()
     for connections in (1, 16):
-        bare = replay(binary, load, folder, ports, namespaces, path, connections)
+        # The fastest of several: what disturbs the machine must not flatter the ratio.
+        bare = min(replay(binary, load, folder, ports, namespaces, path, connections) for _ in range(options.rounds))
         ratio = (total / took) / (planned / bare)
-        rows.append((f"the same writes by a plain client over {connections} connection(s), nothing else running: s; writes a second",
+        rows.append((f"the same writes by a plain client over {connections} connection(s), nothing else running, best of {options.rounds}: s; writes a second",
                      f"{bare:.1f}; {planned / bare:.0f}"))
         rows.append((f"rate with operator and systems against that, {connections} connection(s)", f"{100 * ratio:.0f} %"))
         if connections == 1 and ratio < 0.8:
@@ -315,6 +331,7 @@ def main():
     parser.add_argument("--customers", type=int, default=1000)
     parser.add_argument("--rest", type=int, default=600)
     parser.add_argument("--ports", type=int, default=19200, help="four ports from here on")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the plain client is measured")
     parser.add_argument("--keep", action="store_true", help="leave the folder with logs and data")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="switchboard-load-")
@@ -335,4 +352,5 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

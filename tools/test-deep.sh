@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make test-deep`: what takes longer than `make test` should. Writes docs/reports/deep.md, to be committed.
+# `make test-deep`: what takes longer than `make test` should. Writes docs/reports/*.md, to be committed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -36,6 +36,16 @@ cargo build -p embedded --example load
   done
   echo '```'
 } | tee "$report"
+load=docs/reports/load.md
+{
+  echo "# Load report"
+  echo
+  echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores, profile \`dev\`: \`tools/load.py $target/debug/switchboard --rest $rest\`."
+  echo "What the figures mean and what bounds them is in [scaling.md](../scaling.md). Load before it ran: $(cut -d' ' -f1-3 /proc/loadavg)."
+  echo
+  tools/load.py "$target/debug/switchboard" --rest "$rest"
+  tools/scaling.py --check > /dev/null
+} | tee "$load"
 sweep=docs/reports/sweep.md
 {
   echo "# Crash sweep report"
