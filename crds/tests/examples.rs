@@ -62,7 +62,9 @@ fn every_example_is_taken_by_the_server() {
 }
 
 fn is_cluster_scoped(object: &Value) -> bool {
-    crds::generate::all().iter().any(|definition| object["kind"] == definition.spec.names.kind.as_str() && definition.spec.scope == "Cluster")
+    crds::generate::all()
+        .iter()
+        .any(|definition| object["kind"] == definition.spec.names.kind.as_str() && definition.spec.scope == "Cluster")
 }
 
 #[test]

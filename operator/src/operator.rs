@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use controllers::caches::{Caches, Feeds};
-use controllers::directory::{EnrolmentCodes, KubernetesDirectory};
 use controllers::action::Patience;
 use controllers::action_metrics::ActionMetrics;
+use controllers::caches::{Caches, Feeds};
+use controllers::directory::{EnrolmentCodes, KubernetesDirectory};
 use controllers::object_store::Clients;
 use controllers::{backup, customer, fleet_metrics, ipoffice, object_store, registration, restore, simulated_system};
-use gateway::Gateway;
 use crds::ObjectStore;
+use gateway::Gateway;
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use prometheus::Registry;
@@ -119,8 +119,7 @@ impl Operator {
             let one = customer::run(Arc::new(context), customers, metrics.clone(), stop.clone());
             let grace = protocol::OFFLINE_AFTER;
             let session_link = Arc::clone(&link) as Arc<dyn SystemLink>;
-            let (context, orders) =
-                ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&session_link), grace);
+            let (context, orders) = ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&session_link), grace);
             let two = ipoffice::run(Arc::new(context), orders, Arc::clone(&systems), metrics.clone(), stop.clone());
             let three = ipoffice::follow_sessions(Arc::clone(&caches), link, systems, stop.clone());
             let clients = Arc::new(Clients::default());

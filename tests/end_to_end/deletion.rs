@@ -49,7 +49,9 @@ fn deleting_systems_customers_and_namespaces_leaves_neither_objects_nor_processe
     kubectl.apply(&[invalid]);
     kubectl.ok(&["delete", "namespace", "going", "--timeout=60s"]);
     wait::until_true("the processes of the namespace to end", wait::SOON, || !processes::runs(second));
-    assert_eq!(kubectl.ok(&["get", "switchboard,pods,secrets,configmaps,pvc", "-n", "going", "-o", "name"]), "");
+    // The store is no namespace's.
+    let left = kubectl.ok(&["get", "switchboard,pods,secrets,configmaps,pvc", "-n", "going", "-o", "name"]);
+    assert_eq!(left, "objectstore.switchboard.dev/default\n");
     assert!(kubectl.refused(&["get", "namespace", "going"], "").contains("NotFound"));
 
     // Others were not touched.

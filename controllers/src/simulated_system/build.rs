@@ -70,7 +70,9 @@ pub fn causes(system: &SimulatedSystem, system_id: &str) -> Result<ConfigMap, Re
 
 /// The claim for the disk.
 pub fn disk(system: &SimulatedSystem) -> Result<PersistentVolumeClaim, ReconcileError> {
-    let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    // What is in use, what is packed or fetched of it, and what is unpacked beside it.
+    let gigabytes = 1 + 4 * system.spec.causes.content.filler_megabytes / 1000;
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": format!("{gigabytes}Gi")}}});
     typed(
         "PersistentVolumeClaim",
         json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata(system, &disk_name(&system.name_any())), "spec": spec}),

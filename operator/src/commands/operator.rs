@@ -24,7 +24,7 @@ pub fn run(options: OperatorOptions) -> CommandResult {
             metrics: SocketAddr::new(options.listen, options.serve.metrics_port),
             folder: options.data.join("gateway"),
             simulator_image: options.serve.simulator_image.clone(),
-        patience: options.serve.patience(),
+            patience: options.serve.patience(),
         };
         let operator = Operator::prepare(client, settings, level, prometheus::Registry::new(), None).await?;
         Ok(operator.run(shutdown).await?)
