@@ -215,5 +215,5 @@ fn every_message_follows_from_its_causes_and_goes_with_them() {
     let back: Vec<(String, String)> =
         cases.iter().filter(|case| case.comes_back && case.causes.get("reboot").is_none()).map(|case| green(case.name)).collect();
     wait_for(&kubectl, "with their causes taken back", &back);
-    println!("matrix: {} cases, {} of {} messages, {} taken back to green", cases.len() + 1, seen.len(), Message::ALL.len(), back.len());
+    eprintln!("matrix: {} cases, {} of {} messages, {} taken back to green", cases.len() + 1, seen.len(), Message::ALL.len(), back.len());
 }
