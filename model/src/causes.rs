@@ -4,6 +4,12 @@
 //! The types are the file the simulator reads, and carry the documentation and the bounds of the Kubernetes kind `SimulatedSystem`, which embeds
 //! them.
 
+mod content;
+mod faults;
+
+pub use content::Content;
+pub use faults::{Break, Faults, RebootDuring, Transfers, Work};
+
 use crate::rights::Right;
 use crate::switches::{CertificateSwitches, RemoteOperations, VoicemailBackup};
 use crate::system::{Profile, ServerRole};
@@ -245,125 +251,6 @@ pub struct Logging {
     pub keep_megabytes: Option<u32>,
 }
 
-/// What lies on the system's disk and goes into its backups. It counts when the content is first made: at the first start, and for a server when it
-/// first appears. Content of no extension, mailbox and filler is made only once a backup or a restore needs it, so that thousands of such systems
-/// take no room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Content {
-    /// Extensions, each with a user, from 200 on.
-    #[schemars(range(max = 5000))]
-    pub extensions: u32,
-    /// How many of the extensions have a mailbox.
-    #[schemars(range(max = 1000))]
-    pub mailboxes: u32,
-    /// Messages in each mailbox.
-    #[schemars(range(max = 100))]
-    pub messages_per_mailbox: u32,
-    /// Kilobytes (1000 bytes) of a message.
-    #[schemars(range(min = 1, max = 10000))]
-    pub message_kilobytes: u32,
-    /// Custom prompts of voicemail.
-    #[schemars(range(max = 1000))]
-    pub prompts: u32,
-    /// Kilobytes (1000 bytes) of a prompt.
-    #[schemars(range(min = 1, max = 10000))]
-    pub prompt_kilobytes: u32,
-    /// Megabytes (10^6 bytes) that the configuration of `IPOffice` on the primary has beside what is sensible, to make backups large.
-    #[schemars(range(max = 16000))]
-    pub filler_megabytes: u32,
-}
-
-impl Content {
-    /// Whether there is so little that it is made only once it is needed.
-    pub fn is_light(&self) -> bool {
-        self.extensions == 0 && self.mailboxes == 0 && self.filler_megabytes == 0
-    }
-}
-
-/// What goes wrong with disk and transfers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Faults {
-    /// Megabytes (10^6 bytes) of the system's disk. What it holds already counts, also the log; as large as the machine's own where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub disk_megabytes: Option<u32>,
-    /// Most kilobytes (1000 bytes) a second that the system packs; as fast as it can where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub packing_kilobytes_per_second: Option<u32>,
-    /// The way between the system and the object store.
-    pub transfers: Transfers,
-    /// Whether all that the system says to COM is no message of the protocol, as from damaged software.
-    pub garbled_messages: bool,
-    /// A restart in the middle of a backup or a restore, without a goodbye.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reboot_during: Option<RebootDuring>,
-}
-
-/// The way between the system and the object store.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Transfers {
-    /// Most kilobytes (1000 bytes) a second of all transfers together; as fast as they can where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub kilobytes_per_second: Option<u32>,
-    /// Transfers whose connection breaks.
-    #[serde(rename = "break", skip_serializing_if = "Option::is_none")]
-    pub breaks: Option<Break>,
-    /// The first byte of each part that is put arrives as another one.
-    pub corrupt: bool,
-}
-
-/// Transfers whose connection breaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Break {
-    /// Kilobytes (1000 bytes) after which the connection breaks, of each part that is put and each element that is fetched.
-    #[schemars(range(max = 100_000_000))]
-    pub after_kilobytes: u32,
-    /// Any text. With it one transfer breaks each time it changes; without it every one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
-    pub token: Option<String>,
-}
-
-/// A restart in the middle of a backup or a restore, without a goodbye, as when the power fails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RebootDuring {
-    /// In the middle of what.
-    pub work: Work,
-    /// Kilobytes (1000 bytes) of that work after which it comes.
-    #[serde(default)]
-    #[schemars(range(max = 100_000_000))]
-    pub after_kilobytes: u32,
-    /// Any text. The system restarts once each time it changes.
-    #[schemars(length(min = 1, max = 64))]
-    pub token: String,
-    /// Seconds the system is away.
-    #[serde(default = "default_power_cut")]
-    #[schemars(range(max = 86400))]
-    pub outage_seconds: u32,
-}
-
-/// A part of a backup or a restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Work {
-    /// Elements are packed.
-    Packing,
-    /// Parts are put into the store.
-    Upload,
-    /// An element is fetched from the store.
-    Fetch,
-    /// Fetched elements are unpacked, before they replace what is in use.
-    Unpacking,
-    /// Fetched elements replace what is in use: some are in place, others are not. Kilobytes do not count here.
-    Replacing,
-}
-
 /// How the system takes a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -448,20 +335,6 @@ impl Default for Causes {
     }
 }
 
-impl Default for Content {
-    fn default() -> Self {
-        Self {
-            extensions: 24,
-            mailboxes: 8,
-            messages_per_mailbox: 2,
-            message_kilobytes: 8,
-            prompts: 4,
-            prompt_kilobytes: 16,
-            filler_megabytes: 0,
-        }
-    }
-}
-
 impl Default for Restoring {
     fn default() -> Self {
         Self { outage_seconds: 3 }
@@ -506,10 +379,6 @@ fn default_port() -> u16 {
 
 fn default_outage() -> u32 {
     30
-}
-
-fn default_power_cut() -> u32 {
-    3
 }
 
 fn all_rights() -> Vec<Right> {
