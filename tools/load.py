@@ -312,8 +312,10 @@ def measure(options, folder):
         rows.append((f"the same writes by a plain client over {connections} connection(s), nothing else running, best of {options.rounds}: s; writes a second",
                      f"{bare:.1f}; {planned / bare:.0f}"))
         rows.append((f"rate with operator and systems against that, {connections} connection(s)", f"{100 * ratio:.0f} %"))
-        if connections == 1 and ratio < 0.8:
-            missed.append(f"the rate of writes is {100 * ratio:.0f} % of a plain client's; 80 are wanted")
+        # Judged by the client with as many requests under way as the fleet and the operator have: one request at a time mostly waits for the disk,
+        # and its figure varies with the disk more than with anything measured here.
+        if connections == 16 and ratio < 0.8:
+            missed.append(f"the rate of writes is {100 * ratio:.0f} % of a plain client's over 16 connections; 80 are wanted")
     if left:
         rows.append(("not replayed", json.dumps(dict(left))))
     return rows, missed

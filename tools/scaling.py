@@ -9,11 +9,11 @@ decides how many systems one gateway may hold: it was away, and all its systems 
 import heapq, random, sys
 
 # Measured on two cores in the profile of `make run`; see docs/reports/load.md.
-WRITES_PER_SYSTEM = 8.5          # API writes from nothing to green, a third of a customer included
-PLANE_WRITES_PER_SECOND = 900.0  # what one API server takes of these writes from many clients
-OPERATOR_KB_PER_SYSTEM = 40.0    # session, cached object, index
-RECONNECT_CPU_MS = 4.0           # processor time of the operator for one system that comes back: TLS, websocket, sign-in
-OBJECT_KB = 5.5                  # an IPOffice with its status and managed fields, as JSON
+WRITES_PER_SYSTEM = 10.4         # API writes from nothing to green, a third of a customer included
+PLANE_WRITES_PER_SECOND = 900.0  # what one API server takes of these writes over 16 connections: the lower of 936 and 1682
+OPERATOR_KB_PER_SYSTEM = 42.0    # half for the session and half for the cached object: the halves are a guess
+RECONNECT_CPU_MS = 3.4           # processor time of the operator for one system that comes back: TLS, websocket, sign-in
+OBJECT_KB = 5.0                  # an IPOffice with its status and managed fields, as JSON
 # Given by the protocol.
 OFFLINE_AFTER = 90.0
 KEEPALIVE = 30.0
@@ -87,7 +87,7 @@ def plan(systems, shards, servers):
         "all first connects, min": f"{first / 60:.1f}",
         "one operator back: 99 % of its systems after, s": f"{reconnected[1]:.0f}",
         "memory of an operator that caches its own, MB": f"{32 + each * OPERATOR_KB_PER_SYSTEM / 1024:.0f}",
-        "memory of an operator that caches all, MB": f"{32 + (each * 20 + systems * 20) / 1024:.0f}",
+        "memory of an operator that caches all, MB": f"{32 + (each + systems) * OPERATOR_KB_PER_SYSTEM / 2 / 1024:.0f}",
         "objects in an API server, MB": f"{systems * OBJECT_KB / 1024 / servers:.0f}",
         "sent to watches at first connect if all watch all, GB": f"{whole * shards / 1024:.1f}",
         "and if each watches its own, GB": f"{whole / 1024:.1f}",
