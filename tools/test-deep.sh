@@ -43,9 +43,9 @@ load=docs/reports/load.md
   echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores, profile \`dev\`: \`tools/load.py $target/debug/switchboard --rest $rest\`."
   echo "What the figures mean and what bounds them is in [scaling.md](../scaling.md). Load before it ran: $(cut -d' ' -f1-3 /proc/loadavg)."
   echo
-  tools/load.py "$target/debug/switchboard" --rest "$rest"
   tools/scaling.py --check > /dev/null
-} | tee "$load"
+  tools/load.py "$target/debug/switchboard" --rest "$rest"
+} | tee "$load" || load_missed=yes
 sweep=docs/reports/sweep.md
 {
   echo "# Crash sweep report"
@@ -59,3 +59,8 @@ sweep=docs/reports/sweep.md
     grep -E "^(same|OTHER|requests|points| +(PASS|FAIL)|  [a-z])"
   echo '```'
 } | tee "$sweep"
+# A target that was missed fails the whole, once all else has run.
+if [ -n "${load_missed:-}" ]; then
+  echo "a target of $load was missed" >&2
+  exit 1
+fi
