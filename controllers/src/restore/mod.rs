@@ -7,6 +7,7 @@ mod source;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::action::Phase;
 use crds::{Backup, IPOffice, PAUSED_ANNOTATION, Restore};
@@ -40,6 +41,9 @@ const MANAGER: &str = "switchboard-restore";
 const FINALIZER: &str = "switchboard.dev/restore";
 /// Restores that are worked on at a time.
 const CONCURRENCY: usize = 256;
+
+/// How long a system that came back from a restore has to sign in before it is told that all is done.
+const SIGN_IN: Duration = Duration::from_secs(5);
 
 /// What the controller works with.
 pub struct Context {
@@ -262,7 +266,8 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     // Somebody took the finalizer off: nobody else sees to what it leaves.
     let gone = context.caches.restores.get(&own.0, &own.1).is_none_or(|there| there.uid().as_deref() != Some(&uid));
     if gone || matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
-        // What it fetched costs room on the system and nothing else: one try.
+        // A system that has just come back is not signed in for a moment. What it fetched costs room there and nothing else: one try.
+        let _ = tokio::time::timeout(SIGN_IN, run::facts(&reach)).await;
         let ended = reach.link.request(&reach.key, &reach.operation, Command::EndOperation).await;
         if let Err(error) = ended {
             tracing::info!(system = reach.system.1, %error, "the system was not told that the restore has ended; it drops what it fetched at the next one");

@@ -69,7 +69,11 @@ fn connected(view: &SessionView) -> Option<Facts> {
     matches!(view.state, SessionState::Connected { .. }).then(|| view.facts.clone())
 }
 
-async fn facts(reach: &Reach) -> Result<Facts, Stop> {
+/// What the system reports of itself, once it is signed in.
+///
+/// # Errors
+/// It is not for too long.
+pub async fn facts(reach: &Reach) -> Result<Facts, Stop> {
     reach.session("SystemNotConnected", "the system is not connected", connected).await
 }
 
