@@ -51,7 +51,7 @@ sweep=docs/reports/sweep.md
   echo "# Crash sweep report"
   echo
   echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores. A backup of a Server Edition system with three elements, a change on the system, a restore"
-  echo "of the backup. In each run the operator gets SIGKILL before, or after, one of its requests that change something (or one of the system's to the store),"
+  echo "of the backup, and the deletion of both. In each run the operator gets SIGKILL before, or after, one of its requests that change something (or one of the system's to the store),"
   echo "is started again, and must end as the run without harm did; \`tests/sweep/end_state.rs\` says what is compared."
   echo
   echo '```'

@@ -1,5 +1,5 @@
-//! The sweep: the operator is killed before and after each request with which a backup and a restore of it change something, at the API server, at
-//! the store and between system and store. Started again, it must end as if nothing had happened.
+//! The sweep: the operator is killed before and after each request with which a backup, a restore of it and the deletion of both change something,
+//! at the API server, at the store and between system and store. Started again, it must end as if nothing had happened.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ fn come_to_rest(scene: &mut Scene) {
     });
 }
 
-/// One backup, a change on the system, one restore; killed at the point, where one is given. Also says whether the point was reached.
+/// One backup, a change on the system, one restore, both deleted; killed at the point, where one is given. Also says whether the point was reached.
 fn play(scene: &mut Scene, disk: &Disk, point: Option<Point>) -> (Value, bool) {
     let before = Before::of(disk);
     PLACES.iter().for_each(|place| proxy(scene, *place).forget());
@@ -100,20 +100,33 @@ fn play(scene: &mut Scene, disk: &Disk, point: Option<Point>) -> (Value, bool) {
     scene.order_restore("sweep", &json!({"source": {"backup": "sweep"}}));
     end(scene, "restores");
     come_to_rest(scene);
+    let mut state = end_state(scene, disk, &before);
+    remove(scene);
+    let (keys, uploads) = scene.keys();
+    state["afterwards"] = json!({"objects": keys, "uploads": uploads, "lock": scene.system()["status"]["operation"]});
     let reached = point.is_none_or(|point| proxy(scene, point.place).has_stopped());
-    (end_state(scene, disk, &before), reached)
+    (state, reached)
 }
 
-/// Removes what was made, with the bytes in the store.
-fn clear(scene: &mut Scene) {
+/// Deletes both objects, the bytes in the store with them.
+fn remove(scene: &mut Scene) {
+    for plural in ["restores", "backups"] {
+        scene.cluster.delete(NAMESPACE, plural, "sweep");
+        wait::until_ok(LONG, || {
+            keep_running(scene);
+            match scene.cluster.get(NAMESPACE, plural, "sweep") {
+                None => Ok(()),
+                Some(there) => Err(format!("the {plural} does not go: {} {}", there["metadata"], there["status"])),
+            }
+        });
+    }
+    come_to_rest(scene);
+}
+
+/// Lets everything pass again.
+fn disarm(scene: &mut Scene) {
     PLACES.iter().for_each(|place| proxy(scene, *place).forget());
     keep_running(scene);
-    scene.cluster.delete(NAMESPACE, "restores", "sweep");
-    scene.cluster.delete(NAMESPACE, "backups", "sweep");
-    scene.wait_until_gone("restores", "sweep");
-    scene.wait_until_gone("backups", "sweep");
-    let (keys, uploads) = scene.keys();
-    assert!(keys.is_empty() && uploads.is_empty(), "deleted, and still in the store: {keys:?} {uploads:?}");
 }
 
 /// Some of all points, evenly.
@@ -154,7 +167,7 @@ fn sweep(scene: &mut Scene, clean: &Value, left: &Mutex<Vec<Point>>, found: &Mut
             found.differences.push(format!("{what}\n{}", differences(clean, &state)));
         }
         drop(found);
-        clear(scene);
+        disarm(scene);
     }
 }
 
@@ -189,12 +202,13 @@ fn killed_before_or_after_any_of_its_requests_the_operator_ends_as_if_nothing_ha
     assert_eq!(clean["content is as it was backed up"], true, "{clean:#}");
     assert_eq!((&clean["starts"], &clean["restore is this one"]), (&json!(1), &json!(true)), "{clean:#}");
     assert_eq!(clean["uploads"], json!([]), "{clean:#}");
-    clear(&mut first);
+    assert_eq!(clean["afterwards"], json!({"objects": [], "uploads": [], "lock": null}), "{clean:#}");
+    disarm(&mut first);
     let (again, _) = play(&mut first, &disk, None);
     assert_eq!(again, clean, "two runs without harm end the same");
     let all = points(&first);
     let (swept, counts) = (all.len() / 2, PLACES.map(|place| proxy(&first, place).changes().len()));
-    clear(&mut first);
+    disarm(&mut first);
 
     let chosen = chosen(all);
     let several = chosen.len() > 2 * SAMPLE;
