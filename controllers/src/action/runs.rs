@@ -104,3 +104,25 @@ impl<R: Clone> Runs<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_run_up_is_news_once_and_goes_with_its_cause() {
+        let runs = Runs::<()>::default();
+        let full = Because::new("StoreFull", "no room");
+        assert!(!runs.hold("a", Some(full.clone())), "nothing is under way");
+        assert!(runs.begin("a") && !runs.begin("a"));
+        runs.progress("a", "1 of 2".into());
+        assert!(runs.hold("a", Some(full.clone())) && !runs.hold("a", Some(full.clone())));
+        assert_eq!(runs.state("a"), State::Held(Some("1 of 2".into()), full.clone()));
+        assert!(runs.hold("a", None) && !runs.hold("a", None));
+        assert_eq!(runs.state("a"), State::Running(Some("1 of 2".into())));
+        runs.end("a", Outcome::Failed(full.clone()));
+        assert!(!runs.hold("a", Some(full)), "it is over");
+        runs.forget("a");
+        assert_eq!(runs.state("a"), State::Idle);
+    }
+}

@@ -126,7 +126,8 @@ mod tests {
     fn each_obstacle_has_its_reason_and_what_cannot_pass_is_refused() {
         assert_eq!(readiness("hq", Some(&system(|_| {}))), Readiness::Ready);
         assert_eq!(reason(&readiness("hq", None)), ("waits", "SystemNotFound"));
-        let cases: [(&str, fn(&mut serde_json::Value), (&str, &str)); 7] = [
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(&str, Change, (&str, &str)); 7] = [
             ("deleted", |s| s["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), ("refused", "SystemDeleted")),
             ("unseen", |s| s["status"] = json!({}), ("waits", "SystemNotSeen")),
             ("old", |s| s["status"]["version"] = json!("11.0.4.8.0"), ("refused", "Legacy")),

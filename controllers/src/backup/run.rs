@@ -379,10 +379,11 @@ pub async fn tidy(order: &Order, reach: &Reach, failed: bool) {
     if let Err(error) = ended {
         tracing::info!(system = reach.system.1, %error, "the system was not told that the backup has ended; it drops what it packed at the next one");
     }
-    if failed && let Ok(client) = reach.clients.get(&reach.store) {
-        if let Err(error) = remove(&client, &order.folder, true).await {
-            tracing::info!(folder = order.folder.prefix(), %error, "parts of a backup that failed stay in the store for now");
-        }
+    if failed
+        && let Ok(client) = reach.clients.get(&reach.store)
+        && let Err(error) = remove(&client, &order.folder, true).await
+    {
+        tracing::info!(folder = order.folder.prefix(), %error, "parts of a backup that failed stay in the store for now");
     }
 }
 

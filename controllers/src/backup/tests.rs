@@ -150,6 +150,9 @@ fn after_a_crash_it_is_begun_again_where_status_says_and_never_while_it_runs() {
     assert_eq!(plan_of(State::Idle).next, Next::Run(Box::new(place)));
     let works = plan_of(State::Running(Some("1 of 2 elements".into())));
     assert_eq!((works.next, works.status.progress.as_deref()), (Next::Wait, Some("1 of 2 elements")));
+    let held = plan_of(State::Held(Some("1 of 2 elements".into()), Because::new("StoreFull", "no room")));
+    assert_eq!((complete(&held), &held.next), ((Phase::InProgress, "StoreFull".to_owned()), &Next::Wait), "it says what it waits for");
+    assert_eq!(held.status.progress.as_deref(), Some("1 of 2 elements"));
     let again = plan_of(State::Ended(Outcome::Again(Because::new("StoreBusy", "later")), Instant::now()));
     assert!(matches!(again.next, Next::LookAgain(_)));
     assert_eq!(complete(&again), (Phase::InProgress, "StoreBusy".to_owned()));

@@ -145,6 +145,8 @@ fn a_backup_that_is_not_complete_is_waited_for_and_one_that_failed_is_refused() 
 fn it_never_hangs_in_progress_and_its_deletion_waits_only_while_it_runs() {
     let (order, mine) = (restore(json!({})), system(Some("uid-r")));
     let mut running = after(order.clone(), &plan(&observed(&order, Some(&mine), State::Idle)));
+    let held = plan(&observed(&running, Some(&mine), State::Held(None, Because::new("StoreUnreachable", "no answer"))));
+    assert_eq!((reason(&held), &held.next), ((Phase::InProgress, "StoreUnreachable"), &Next::Wait), "it says what it waits for");
     let again = || ended(Outcome::Again(Because::new("CatalogueUnread", "later")));
     let long = plan(&Observed { now: at(25 * 3600), ..observed(&running, Some(&mine), again()) });
     assert_eq!(reason(&long), (Phase::Failed, "CatalogueUnread"));
