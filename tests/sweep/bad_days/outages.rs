@@ -1,9 +1,10 @@
 //! The store is away, slow, full, or lets nobody in.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::cluster::condition;
-use harness::proxy::{Fate, Seen};
+use harness::proxy::Fate;
 use harness::wait;
 use serde_json::json;
 
@@ -26,18 +27,18 @@ fn a_backup_waits_for_a_store_that_is_down_and_completes_once() {
 #[test]
 fn a_store_that_goes_away_between_any_two_steps_delays_a_backup_and_doubles_nothing() {
     let scene = Scene::new(&small(), &[]);
-    // Every second request is lost, its answer every other time.
-    let number = std::sync::atomic::AtomicUsize::new(0);
-    let unsteady = move |_: &Seen| match number.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 4 {
+    // Every other request of the operator is lost, or its answer; the first answer to each part that the system puts, and so on.
+    let number = AtomicUsize::new(0);
+    scene.store.decide(move |_| match number.fetch_add(1, Ordering::Relaxed) % 4 {
         0 => Fate::Lost,
         2 => Fate::Unanswered,
         _ => Fate::Pass,
-    };
-    scene.store.decide(unsteady);
-    let number = std::sync::atomic::AtomicUsize::new(0);
-    scene
-        .transfers
-        .decide(move |_| if number.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 == 0 { Fate::Unanswered } else { Fate::Pass });
+    });
+    let number = AtomicUsize::new(0);
+    scene.transfers.decide(move |_| match number.fetch_add(1, Ordering::Relaxed) % 2 {
+        0 => Fate::Unanswered,
+        _ => Fate::Pass,
+    });
     scene.order_backup("first", &json!({}));
     scene.wait_until("backups", "first", "Completed", "Stored");
     store_is_back(&scene);

@@ -70,3 +70,16 @@ fn an_api_server_that_stands_still_for_a_while_delays_a_backup_and_a_restore_and
     assert_eq!(disk.starts(), starts + 1, "one restart");
     scene.wait_until_settled();
 }
+
+#[test]
+fn a_plane_killed_in_the_middle_of_a_backup_finishes_it_when_it_is_back() {
+    let mut scene = Scene::new(&large(20_000), &[]);
+    scene.order_backup("first", &json!({}));
+    wait::until_true("the first part in the store", wait::SOON, || scene.transfers.changes().iter().any(|part| part.status == Some(200)));
+    // API server, store, node and with it the system; the operator stays, with nobody to talk to.
+    scene.plane.kill();
+    scene.plane.start_again();
+    scene.wait_until("backups", "first", "Completed", "Stored");
+    assert_whole(&scene, &["first"]);
+    scene.wait_until_settled();
+}

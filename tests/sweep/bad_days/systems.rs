@@ -1,5 +1,7 @@
 //! The system is cut off, loses its power, or has no room.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use harness::proxy::Fate;
 use harness::{processes, wait};
 use rustix::process::Signal;
@@ -35,9 +37,9 @@ fn connections_that_break_after_some_bytes_cost_those_parts_only() {
     let scene = Scene::new(&large(40_000), &[]);
     for (name, bytes) in [("at-once", 1), ("in-the-middle", 9_000_000), ("near-the-end", 16_000_000)] {
         scene.transfers.forget();
-        let number = std::sync::atomic::AtomicUsize::new(0);
+        let number = AtomicUsize::new(0);
         // The first two parts break.
-        scene.transfers.decide(move |_| match number.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        scene.transfers.decide(move |_| match number.fetch_add(1, Ordering::Relaxed) {
             0 | 1 => Fate::Broken(bytes),
             _ => Fate::Pass,
         });
@@ -45,10 +47,8 @@ fn connections_that_break_after_some_bytes_cost_those_parts_only() {
         scene.wait_until("backups", name, "Completed", "Stored");
         assert_whole(&scene, &[name]);
         // Fetching breaks too.
-        let number = std::sync::atomic::AtomicUsize::new(0);
-        scene
-            .transfers
-            .decide(move |_| if number.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 { Fate::Broken(bytes) } else { Fate::Pass });
+        let number = AtomicUsize::new(0);
+        scene.transfers.decide(move |_| if number.fetch_add(1, Ordering::Relaxed) == 0 { Fate::Broken(bytes) } else { Fate::Pass });
         let disk = Disk::of(&scene);
         let before = disk.files();
         disk.change();
@@ -96,7 +96,6 @@ fn a_system_whose_power_fails_in_the_middle_of_a_restore_ends_with_all_of_the_ol
             Some("Completed") => assert!(now == backed, "{name}: complete, and not what was backed up"),
             _ => assert!(now == changed, "{name}: failed, and not what was there before"),
         }
-        println!("{name}: {}", over["status"]["phase"]);
         scene.wait_until_settled();
         if now != backed {
             scene.order_restore(&format!("{name}-again"), &json!({"source": {"backup": "first"}}));
