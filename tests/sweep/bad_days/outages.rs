@@ -65,8 +65,8 @@ fn a_backup_that_the_store_keeps_waiting_too_long_fails_and_the_next_one_works()
 #[test]
 fn a_slow_store_is_waited_for() {
     let scene = Scene::new(&small(), &IMPATIENT);
-    scene.store.decide(|_| Fate::Late(Duration::from_millis(400)));
-    scene.transfers.decide(|_| Fate::Slow(4000));
+    scene.store.decide(|_| Fate::Late(Duration::from_millis(120)));
+    scene.transfers.decide(|_| Fate::Slow(8000));
     backed_up(&scene, "first");
     assert_whole(&scene, &["first"]);
     scene.order_restore("back", &json!({"source": {"backup": "first"}}));

@@ -1,7 +1,9 @@
 //! The operator is killed, the API server stopped.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use harness::proxy::Fate;
 use harness::{processes, wait};
 use rustix::process::Signal;
 use serde_json::json;
@@ -82,4 +84,26 @@ fn a_plane_killed_in_the_middle_of_a_backup_finishes_it_when_it_is_back() {
     scene.wait_until("backups", "first", "Completed", "Stored");
     assert_whole(&scene, &["first"]);
     scene.wait_until_settled();
+}
+
+#[test]
+fn an_api_server_of_which_two_of_three_writes_are_lost_delays_a_backup_and_a_restore_and_doubles_nothing() {
+    let scene = Scene::new(&small(), &[]);
+    let disk = Disk::of(&scene);
+    let (files, starts) = (disk.files(), disk.starts());
+    let number = AtomicUsize::new(0);
+    scene.api.decide(move |seen| match number.fetch_add(usize::from(seen.changes()), Ordering::Relaxed) % 3 {
+        0 if seen.changes() => Fate::Lost,
+        1 if seen.changes() => Fate::Unanswered,
+        _ => Fate::Pass,
+    });
+    scene.order_backup("first", &json!({}));
+    scene.wait_until("backups", "first", "Completed", "Stored");
+    assert_whole(&scene, &["first"]);
+    disk.change();
+    scene.order_restore("back", &json!({"source": {"backup": "first"}}));
+    scene.wait_until("restores", "back", "Completed", "Restored");
+    scene.wait_until_settled();
+    assert!(disk.files() == files, "restored byte for byte");
+    assert_eq!(disk.starts(), starts + 1, "one restart");
 }
