@@ -223,6 +223,12 @@ impl Catalogue {
     pub fn of<'a>(&'a self, system: &SystemKey) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| entry.folder.system == *system)
     }
+    /// Without the complete backups that `keep` does not want: a namespace, for example, sees its own only.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&Manifest) -> bool) -> Self {
+        self.entries.retain(|entry| entry.manifest().is_none_or(&keep));
+        self
+    }
     /// One backup of a system.
     pub fn find(&self, system: &SystemKey, id: &BackupId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.folder.id == *id && entry.folder.system == *system)

@@ -19,7 +19,6 @@ pub fn operator() -> Vec<PolicyRule> {
         rule(&[crds::GROUP], &finalizers.each_ref().map(String::as_str), &["update"]),
         // Systems nobody declared are registered, and approved ones made.
         rule(&[crds::GROUP], &["registrations", "ipoffices"], &["create"]),
-        rule(&[crds::GROUP], &["registrations"], &["delete"]),
         // Of the finished ones the newest stay.
         rule(&[crds::GROUP], &["backups", "restores"], &["delete"]),
         // Subscriptions are written, passwords of service users read; watched as metadata.

@@ -99,6 +99,9 @@ pub struct BackupStatus {
     /// Beginning of the keys of the backup in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// UID of the IPOffice when it began. One that is made anew under the same name is another system's, and ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_uid: Option<String>,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

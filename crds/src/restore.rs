@@ -71,7 +71,7 @@ pub struct RestoreSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[0-9]{8}t[0-9]{6}z-[a-z0-9]{12}$"))]
     pub backup_id: Option<String>,
-    /// The newest sound backup that began before this moment.
+    /// The newest sound backup that was finished at this moment or before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "latest_before_schema")]
     pub latest_before: Option<Time>,
@@ -101,6 +101,9 @@ pub struct RestoreStatus {
     /// Beginning of the keys of the backup in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// UID of the IPOffice when it began. One that is made anew under the same name is another system's, and ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_uid: Option<String>,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -160,7 +163,7 @@ fn elements_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 fn latest_before_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    crate::action::time_schema("The newest sound backup that began before this moment, with its offset from UTC.")
+    crate::action::time_schema("The newest sound backup that was finished at this moment or before, with its offset from UTC.")
 }
 
 fn restored_elements_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -6,12 +6,15 @@ use archive::catalogue::{Catalogue, Listing, Read};
 use archive::layout::{Item, parse_key};
 use archive::{manifest, verification};
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use crate::client::ObjectClient;
 use crate::error::StoreError;
 
 /// Manifests that are read at once.
 const AT_ONCE: usize = 8;
+/// Catalogues that are read at once by this process: each holds its manifests while it is read.
+static CATALOGUES: Semaphore = Semaphore::const_new(4);
 /// After so many failures of the store as a whole with no success in between, it is given up.
 const MOST_FAILURES: usize = 4;
 
@@ -21,6 +24,8 @@ const MOST_FAILURES: usize = 4;
 /// Where the store cannot be listed, or stops answering. A single manifest that cannot be read stops nothing: its backup is
 /// [`archive::catalogue::State::Unread`].
 pub async fn catalogue(client: &ObjectClient, prefix: &str) -> Result<Catalogue, StoreError> {
+    // It is never closed.
+    let _turn = CATALOGUES.acquire().await;
     let mut listing = Listing::new();
     client.list(prefix, |key, size| listing.add(key, size)).await?;
     let mut answers = futures::stream::iter(listing.to_read())

@@ -1,7 +1,7 @@
 //! The client, and whether the store is there and lets us in.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -98,9 +98,11 @@ impl ObjectClient {
     }
 
     /// Whether objects can be written, read and deleted, and requests be signed: puts a tiny object `probe/<random>`, reads it back and deletes it.
+    /// The name is the process's: a store that lets nothing be deleted does not fill, and an error that stays reads the same each time.
     /// It is neither encrypted by our wish nor locked. Nothing is sent to [`Options::system_endpoint`]: only systems may reach it.
     pub async fn probe_write(&self) -> Result<(), StoreError> {
-        let key = format!("probe/{}", uuid::Uuid::new_v4().simple());
+        static NAME: LazyLock<String> = LazyLock::new(|| format!("probe/{}", uuid::Uuid::new_v4().simple()));
+        let key = NAME.clone();
         let content = b"written by a probe of Switchboard, and deleted at once\n".to_vec();
         self.presign_get(&key, PROBE_LIFETIME).await?;
         self.put_plain(&key, content.clone()).await?;

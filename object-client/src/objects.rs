@@ -16,6 +16,9 @@ use crate::options::{Encryption, LockMode, ObjectLock};
 /// Bytes a second that a connection is expected to carry at least: larger objects get more time.
 const SLOWEST: u64 = 256 << 10;
 
+/// Name under which an object keeps the SHA-256 of all its bytes, as whoever began its upload knew it.
+pub(crate) const DIGEST: &str = "sha256";
+
 /// What the store says of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -23,6 +26,8 @@ pub struct Stored {
     pub size: u64,
     /// Its SHA-256 checksum as the store prints it (`x-amz-checksum-sha256`); none where the store keeps none.
     pub checksum: Option<String>,
+    /// The SHA-256 of all its bytes as it was known when its upload began; none where nobody said. The store did not compute it.
+    pub digest: Option<Sha256>,
     /// Its ETag, with the quotes.
     pub etag: String,
 }
@@ -205,7 +210,8 @@ impl ObjectClient {
                 let size =
                     size.ok_or_else(|| StoreError::Unusable(format!("asked to {what}, it does not say how many bytes there are")))?;
                 let checksum = head.checksum_sha256().map(str::to_owned);
-                Ok(Some(Stored { size, checksum, etag: head.e_tag().unwrap_or_default().to_owned() }))
+                let digest = head.metadata().and_then(|metadata| metadata.get(DIGEST)).and_then(|digest| digest.parse().ok());
+                Ok(Some(Stored { size, checksum, digest, etag: head.e_tag().unwrap_or_default().to_owned() }))
             }
             Err(error) if answer(&error).is_some_and(|answer| answer.status == 404) => self.bucket_there().await.map(|()| None),
             Err(error) => Err(classify(error, self.asked(&what))),

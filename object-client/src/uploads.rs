@@ -1,5 +1,6 @@
 //! Uploads in parts: begun and finished here, the parts are put by systems ([`crate::presign`]).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use archive::digest::Sha256;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use crate::client::{ObjectClient, timeouts};
 use crate::error::{StoreError, classify};
 use crate::listing::{decoded, next};
+use crate::objects::DIGEST;
 
 /// Longest time of one attempt to finish an upload: some stores copy the parts together before they answer.
 pub const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,13 +77,15 @@ impl ObjectClient {
         Some(Upload { key: self.own_key(&key)?.to_owned(), id: listed.upload_id()?.to_owned(), started })
     }
 
-    /// Begins an upload, with SHA-256 for every part, and with encryption and lock as the options say.
-    pub async fn begin_upload(&self, key: &str) -> Result<Upload, StoreError> {
+    /// Begins an upload, with SHA-256 for every part, and with encryption and lock as the options say. Where the digest of the whole is known
+    /// it is kept with the object, for stores that tell no checksums ([`Stored::digest`](crate::Stored)).
+    pub async fn begin_upload(&self, key: &str, whole: Option<&Sha256>) -> Result<Upload, StoreError> {
         let what = format!("begin an upload of {key}");
         let (encryption, kms_key) = self.encryption();
         let (mode, until) = self.lock()?;
         let request = self.client().create_multipart_upload().bucket(self.bucket()).key(self.full_key(key));
         let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
+        let request = request.set_metadata(whole.map(|whole| HashMap::from([(DIGEST.to_owned(), whole.to_string())])));
         let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(kms_key);
         let request = request.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
         let begun = request.send().await.map_err(|error| classify(error, self.asked(&what)))?;

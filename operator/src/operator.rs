@@ -100,7 +100,8 @@ impl Operator {
         let customers = customer::triggers(&self.caches);
         let systems = ipoffice::triggers(&self.caches);
         let registrations = registration::triggers(&self.caches);
-        let stores = object_store::triggers(&self.caches);
+        let clients = Arc::new(Clients::default());
+        let stores = object_store::triggers(&self.caches, &clients);
         let backups = backup::triggers(&self.caches);
         let restores = restore::triggers(&self.caches);
         let simulated = simulated_system::triggers(&self.caches);
@@ -122,7 +123,6 @@ impl Operator {
             let (context, orders) = ipoffice::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&session_link), grace);
             let two = ipoffice::run(Arc::new(context), orders, Arc::clone(&systems), metrics.clone(), stop.clone());
             let three = ipoffice::follow_sessions(Arc::clone(&caches), link, systems, stop.clone());
-            let clients = Arc::new(Clients::default());
             let actions = run_actions(Actions {
                 stores: (object_store::Context::new(client.clone(), Arc::clone(&caches), Arc::clone(&clients)), stores),
                 backups: backup::Context {

@@ -40,7 +40,10 @@ pub async fn open(data: &Path, port: u16, pki: &Pki) -> Result<Store, Box<dyn Er
     options.buckets = vec![BUCKET.to_owned()];
     options.credentials = vec![Credentials { access_key_id: ACCESS_KEY_ID.to_owned(), secret_access_key: secret.clone() }];
     options.tls = Some(Tls::Config(Arc::new(pki.server_config()?)));
-    let server = tokio::task::spawn_blocking(move || ObjectServer::open(options)).await??.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let server = tokio::task::spawn_blocking(move || ObjectServer::open(options))
+        .await??
+        .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .await?;
     let endpoint = format!("https://{}", server.address());
     let manifests = vec![
         json!({

@@ -181,6 +181,21 @@ fn retention_works_on_what_the_catalogue_found() {
 }
 
 #[test]
+fn a_tenancy_sees_its_own_backups_only_and_what_is_no_backup() {
+    let mut store = Store::default();
+    let own = automatic("2026-11-20T02:00:00Z");
+    let mut other = automatic("2026-11-21T02:00:00Z");
+    other.ip_office.namespace = "another".into();
+    store.put(&own);
+    store.put(&other);
+    store.0.insert(automatic("2026-11-22T02:00:00Z").elements[0].key.clone(), Vec::new());
+    let catalogue = store.catalogue().only(|manifest| manifest.ip_office.namespace == own.ip_office.namespace);
+    assert_eq!(catalogue.held(&system()).unwrap().into_iter().map(|held| held.id).collect::<Vec<_>>(), [own.backup_id.clone()]);
+    assert_eq!(catalogue.latest_before(&system(), time("2026-12-01T00:00:00Z")), Some(&own));
+    assert_eq!(catalogue.entries.len(), 2, "an upload that was broken off has no tenancy");
+}
+
+#[test]
 fn a_removal_that_is_cut_short_leaves_no_backup_that_seems_to_exist() {
     let manifest = automatic("2026-11-22T02:00:00Z");
     let mut store = Store::default();

@@ -19,6 +19,7 @@ pub mod turn;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -34,6 +35,8 @@ pub struct Patience {
     pub to_begin: Duration,
     /// An action that began so long ago is not begun again when it breaks off.
     pub in_all: Duration,
+    /// Wait before an action that broke off is begun again.
+    pub again: Duration,
     /// First wait before something is tried again; it doubles.
     pub first_wait: Duration,
     /// Longest wait before something is tried again.
@@ -46,6 +49,7 @@ impl Default for Patience {
             without_progress: Duration::from_secs(3600),
             to_begin: Duration::from_secs(24 * 3600),
             in_all: Duration::from_secs(24 * 3600),
+            again: Duration::from_secs(2),
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(15),
         }
@@ -53,6 +57,12 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// When an action that began then ends at the latest.
+    pub fn deadline(&self, began: Option<&Time>) -> jiff::Timestamp {
+        let began = began.map_or_else(jiff::Timestamp::now, |began| began.0);
+        began.checked_add(self.in_all).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// Whether an action that began then is not begun again.
     pub fn exhausted(&self, began: Option<jiff::Timestamp>, now: jiff::Timestamp) -> bool {
         began.is_some_and(|began| Duration::try_from(now.duration_since(began)).is_ok_and(|lasted| lasted > self.in_all))

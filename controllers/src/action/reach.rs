@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crds::IPOffice;
 use futures::StreamExt as _;
+use kube::ResourceExt as _;
 use model::ids::SystemKey;
 use object_client::{ObjectClient, StoreError};
 use protocol::link::{Done, LinkError, SessionView, SystemLink};
@@ -52,8 +54,12 @@ pub struct Reach {
     pub key: SystemKey,
     /// Its object.
     pub system: Place,
+    /// UID of the system's object when the action began: one made anew under the name is another system's.
+    pub system_uid: String,
     /// UID of the action.
     pub uid: String,
+    /// When the action ends at the latest, whatever moves.
+    pub deadline: jiff::Timestamp,
     /// Operation id that the system knows the action by.
     pub operation: String,
     /// How patient it is.
@@ -116,7 +122,11 @@ pub struct Parts {
     /// As in [`Reach`].
     pub system: Place,
     /// As in [`Reach`].
+    pub system_uid: String,
+    /// As in [`Reach`].
     pub uid: String,
+    /// As in [`Reach`].
+    pub deadline: jiff::Timestamp,
     /// As in [`Reach`].
     pub operation: String,
     /// As in [`Reach`].
@@ -130,9 +140,25 @@ pub struct Parts {
 impl Reach {
     /// A way that begins now.
     pub fn new(parts: Parts) -> Self {
-        let Parts { link, caches, clients, store, key, system, uid, operation, patience, unwanted, held } = parts;
+        let Parts { link, caches, clients, store, key, system, system_uid, uid, deadline, operation, patience, unwanted, held } = parts;
         let (progress, waits_for) = (Progress::new(), Mutex::new(None));
-        Self { link, caches, clients, store, key, system, uid, operation, patience, unwanted, held, progress, waits_for }
+        Self {
+            link,
+            caches,
+            clients,
+            store,
+            key,
+            system,
+            system_uid,
+            uid,
+            deadline,
+            operation,
+            patience,
+            unwanted,
+            held,
+            progress,
+            waits_for,
+        }
     }
 
     /// The action is nearer to its end than before.
@@ -180,6 +206,18 @@ impl Reach {
         if system.as_ref().is_none_or(|system| system.metadata.deletion_timestamp.is_some()) {
             return Err(Stop::failed("SystemDeleted", format!("the IPOffice {} was deleted while this was in progress", self.system.1)));
         }
+        let same = |system: &IPOffice| system.uid().as_ref() == Some(&self.system_uid) && self.caches.key(system) == self.key;
+        if !system.as_deref().is_some_and(same) {
+            let message = format!("the IPOffice {} was deleted and made anew while this was in progress", self.system.1);
+            return Err(Stop::failed("SystemDeleted", message));
+        }
+        if jiff::Timestamp::now() >= self.deadline {
+            let hours = self.patience.in_all.as_secs() / 3600;
+            return Err(Stop::failed(
+                "TookTooLong",
+                format!("not done after {hours} hours; order it again once the way to system and store is better"),
+            ));
+        }
         if turn::holds_lock(system.as_deref(), &self.uid) {
             return Ok(());
         }
@@ -212,13 +250,15 @@ impl Reach {
     /// # Errors
     /// It refused, or nothing moved for too long.
     pub async fn ask(&self, command: Command) -> Result<Done, Stop> {
-        let (mut tries, mut seen) = (0, None);
+        let (mut tries, mut highest) = (0, None);
         loop {
             self.check_turn()?;
             match self.link.request(&self.key, &self.operation, command.clone()).await {
                 Ok(Done { output: Some(Output::InProgress { done, .. }), .. }) => {
                     tries = 0;
-                    if seen.replace(done) != Some(done) {
+                    // More than ever before: what is begun anew again and again is no progress.
+                    if highest.is_none_or(|highest| done > highest) {
+                        highest = Some(done);
                         self.works(&command);
                     } else {
                         let text = format!("{} works on this and does not get on", self.system.1);
@@ -229,11 +269,11 @@ impl Reach {
                     self.answered(Party::System, tries);
                     return Ok(done);
                 }
-                Err(LinkError::Refused { reason, message }) if reason == "NotPrepared" || reason == "NotFetched" => {
+                Err(LinkError::Refused { reason, message }) if matches!(reason.as_str(), "NotPrepared" | "NotFetched" | "CalledOff") => {
                     self.wait(Party::System, tries, Because::new(reason.clone(), message.clone())).await?;
                     return Err(Stop::again(reason, message));
                 }
-                Err(LinkError::Refused { reason, message }) if reason != "NotSignedIn" => {
+                Err(LinkError::Refused { reason, message }) if !matches!(reason.as_str(), "NotSignedIn" | "RestoreRunning") => {
                     return Err(Stop::failed(word(&reason), format!("{} refused: {message}", self.system.1)));
                 }
                 Err(error) => {
@@ -288,7 +328,7 @@ impl Reach {
             (Some(200..300), _) => "ObjectNotStored",
             (Some(_), _) => "StoreRefused",
         };
-        let text = format!("{} could not use the store: {}", self.system.1, failure.message);
+        let text = format!("{} could not use the store: {}", self.system.1, without_queries(&failure.message));
         self.wait(Party::Transfers, tries, Because::new(reason, text)).await
     }
 
@@ -319,10 +359,29 @@ impl Reach {
     }
 }
 
+/// What a system says of a request may hold the request's URL, and its query is a secret.
+fn without_queries(text: &str) -> String {
+    let word = |word: &str| {
+        word.split_once('?').filter(|(_, query)| query.contains('=')).map_or_else(|| word.to_owned(), |(start, _)| format!("{start}?…"))
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// The system's own word where it can stand as the reason of a condition.
 pub fn word(text: &str) -> String {
     let fits = (1..=64).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.chars().all(|c| c.is_ascii_alphanumeric());
     if fits { text.to_owned() } else { "Refused".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_system_says_of_a_request_goes_on_without_its_query() {
+        let said = "https://store:9000/b/key?X-Amz-Signature=abc&partNumber=1 answered 403; is it full?";
+        assert_eq!(without_queries(said), "https://store:9000/b/key?… answered 403; is it full?");
+    }
 }

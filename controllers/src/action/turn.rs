@@ -65,11 +65,14 @@ pub fn readiness(name: &str, system: Option<&IPOffice>) -> Readiness {
 }
 
 /// Why an action that had begun does not go on: its system is gone, or its turn was lost with the object of the system. None where it goes on.
-pub fn interrupted(system: Option<&IPOffice>, uid: &str, name: &str) -> Option<Readiness> {
+pub fn interrupted(system: Option<&IPOffice>, system_uid: Option<&str>, uid: &str, name: &str) -> Option<Readiness> {
     match system {
         None => Some(refused("SystemDeleted", format!("the IPOffice {name} was deleted while this was in progress"))),
         Some(system) if system.metadata.deletion_timestamp.is_some() => {
             Some(refused("SystemDeleted", format!("the IPOffice {name} was deleted while this was in progress")))
+        }
+        Some(system) if system_uid.is_some() && system.uid().as_deref() != system_uid => {
+            Some(refused("SystemDeleted", format!("the IPOffice {name} was deleted and made anew while this was in progress")))
         }
         Some(system) if holds_lock(Some(system), uid) => None,
         Some(system) => Some(Readiness::Waits(Because::new(super::report::WAITING_FOR_TURN, holder(Some(system))))),

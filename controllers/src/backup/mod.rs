@@ -38,8 +38,6 @@ use plan::{Next, Observed, Plan, Report};
 const MANAGER: &str = "switchboard-backup";
 /// Finalizer of this controller.
 const FINALIZER: &str = "switchboard.dev/backup";
-/// Backups that are worked on at a time. Bulk data does not pass here, so each costs little.
-const CONCURRENCY: usize = 256;
 
 /// What the controller works with.
 pub struct Context {
@@ -120,6 +118,10 @@ async fn reconcile(backup: Arc<Backup>, controller: Arc<Controller>) -> Result<A
         crate::finalizer::set(&api, &backup, FINALIZER, true).await?;
     }
     write(&backup, &plan, &controller).await?;
+    if backup.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final) {
+        // Only what the cache shows as over is forgotten: before, a look would take it for one that broke off.
+        controller.runs.forget(&uid);
+    }
     match plan.next {
         Next::Wait => {}
         Next::LookAgain(after) => return Ok(Again::requeue(after)),
@@ -179,13 +181,12 @@ fn others<'a>(backup: &Backup, caches: &'a Caches) -> impl Iterator<Item = Finis
 async fn write(backup: &Backup, plan: &Plan, controller: &Controller) -> Result<(), ReconcileError> {
     let context = &controller.context;
     let (namespace, name) = place(backup);
-    let written = runtime::status::apply(&context.client, MANAGER, backup, backup.status.as_ref(), &plan.status)
+    let written = runtime::status::apply_to_seen(&context.client, MANAGER, backup, backup.status.as_ref(), &plan.status)
         .await
         .map_err(ReconcileError::api("write", format!("status of Backup {name}")))?;
     let Some((phase, because)) = plan.ended.as_ref().filter(|_| written) else { return Ok(()) };
     let Because { reason, message } = because;
     context.metrics.ended(ActionKind::Backup, *phase);
-    controller.runs.forget(&backup.uid().unwrap_or_default());
     tracing::info!(namespace, name, system = backup.spec.ip_office, phase = phase.as_str(), reason, message, "backup ended");
     match phase {
         Phase::Failed => controller.events.warning(backup, reason, "Backup", message.clone()).await,
@@ -197,7 +198,8 @@ async fn write(backup: &Backup, plan: &Plan, controller: &Controller) -> Result<
 /// Carries orders out until the shutdown; each end brings the next look at its object.
 async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<Order>, shutdown: CancellationToken) {
     let orders = futures::stream::unfold(orders, |mut orders| async move { orders.recv().await.map(|order| (order, orders)) });
-    let work = orders.for_each_concurrent(CONCURRENCY, |order| {
+    // As many as there are: of a system one at a time, mostly waiting, and bulk data does not pass here.
+    let work = orders.for_each_concurrent(None, |order| {
         let controller = Arc::clone(&controller);
         async move {
             match order {
@@ -229,7 +231,9 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         key: order.folder.system.clone(),
         system: (namespace.clone(), backup.spec.ip_office.clone()),
         operation: format!("backup-{uid}"),
+        system_uid: order.system_uid.clone(),
         uid: uid.clone(),
+        deadline: context.patience.deadline(order.backup.status.as_ref().and_then(|status| status.start_time.as_ref())),
         patience: context.patience,
         unwanted: Box::new(move || {
             let object = caches.backups.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
@@ -283,7 +287,7 @@ async fn retain(order: &run::Order, controller: &Controller) {
     let (namespace, name) = place(backup);
     let system = context.caches.systems.get(&namespace, &backup.spec.ip_office);
     let zone = system.and_then(|system| system.status.as_ref().and_then(|status| status.time_zone.clone())).unwrap_or_default();
-    match run::retain(&client, &order.folder, &zone).await {
+    match run::retain(&client, &order.folder, &namespace, &zone).await {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => {
             tracing::info!(namespace, name, system = backup.spec.ip_office, ?removed, "older backups were removed from the store");

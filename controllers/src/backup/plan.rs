@@ -30,9 +30,6 @@ pub struct Report {
     pub confirmed: String,
 }
 
-/// What came of removing what a backup left.
-pub type CleanUp = Result<(), Because>;
-
 /// What was observed.
 #[derive(Debug)]
 pub struct Observed<'a> {
@@ -101,7 +98,9 @@ pub fn plan(observed: &Observed) -> Plan {
 }
 
 fn finished(observed: &Observed, previous: BackupStatus) -> Plan {
-    let next = if observed.outnumbered { Next::Prune } else { Next::Wait };
+    // An object that would take its backup with it goes by a person's order only; one that is set aside is left alone.
+    let may_go = observed.backup.spec.deletion_policy == DeletionPolicy::Retain && !observed.paused;
+    let next = if observed.outnumbered && may_go { Next::Prune } else { Next::Wait };
     Plan { status: previous, next, ended: None }
 }
 
@@ -203,6 +202,7 @@ fn begin(observed: &Observed, previous: BackupStatus) -> Plan {
     let mut plan = step(observed, &previous, Phase::InProgress, &because, Next::Run(Box::new(folder.clone())));
     plan.status.backup_id = Some(folder.id.to_string());
     plan.status.folder = Some(folder.prefix());
+    plan.status.system_uid = observed.system.and_then(|system| system.uid());
     plan.status.start_time = Some(report::time(observed.now));
     plan
 }
@@ -232,7 +232,12 @@ fn in_progress(observed: &Observed, previous: BackupStatus) -> Plan {
     };
     let uploads = Because::new("InProgress", format!("{} packs and uploads the backup", observed.backup.spec.ip_office));
     if !matches!(observed.run, State::Running(_) | State::Held(..) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_), _))
-        && let Some(stop) = turn::interrupted(observed.system, &observed.backup.uid().unwrap_or_default(), &observed.backup.spec.ip_office)
+        && let Some(stop) = turn::interrupted(
+            observed.system,
+            previous.system_uid.as_deref(),
+            &observed.backup.uid().unwrap_or_default(),
+            &observed.backup.spec.ip_office,
+        )
     {
         return match stop {
             Readiness::Refused(because) => step(observed, &previous, Phase::Failed, &because, Next::Wait),
@@ -257,8 +262,7 @@ fn in_progress(observed: &Observed, previous: BackupStatus) -> Plan {
         }
         State::Ended(Outcome::Failed(because), _) => step(observed, &previous, Phase::Failed, because, Next::Wait),
         State::Ended(Outcome::Again(because), at) => {
-            let left =
-                observed.patience.first_wait.checked_sub(Instant::now().saturating_duration_since(*at)).filter(|left| !left.is_zero());
+            let left = observed.patience.again.checked_sub(Instant::now().saturating_duration_since(*at)).filter(|left| !left.is_zero());
             working(None, because, left.map_or_else(|| Next::Run(Box::new(folder)), Next::LookAgain))
         }
     }

@@ -200,9 +200,11 @@ async fn confirm(reach: &Reach, element: &Element) -> Result<Option<bool>, Stop>
     });
     let Some(stored) = stored.await?.filter(|stored| stored.size == element.size) else { return Ok(None) };
     let whole = Composite::of(element.parts.iter().map(|part| &part.sha256));
-    Ok(match stored.checksum {
-        None => Some(false),
-        Some(printed) => whole.confirmed_by(&printed).then_some(true),
+    Ok(match (stored.checksum, stored.digest) {
+        (Some(printed), _) => whole.confirmed_by(&printed).then_some(true),
+        // What the upload was begun for is not what the store computed; but of another packing it is not.
+        (None, Some(digest)) => (digest == element.sha256).then_some(false),
+        (None, None) => None,
     })
 }
 
@@ -216,12 +218,18 @@ struct Round {
 
 /// Has the system put what is missing until the store lists all of it: that it took the parts is only said by the system.
 async fn upload(reach: &Reach, element: &Element, name: &str) -> Result<(), Stop> {
-    let upload = open(reach, &element.key).await?;
+    let (mut upload, mut own) = open(reach, element).await?;
     let (mut tries, mut last) = (0, None);
     loop {
         let there = reach.store(|client| uploaded(client, upload.clone())).await?;
         let there =
             there.ok_or_else(|| Stop::again("UploadMissing", format!("somebody ended the upload of {}; it is begun again", upload.key)))?;
+        if !own && there.iter().any(|part| part.sha256.is_none()) {
+            // The store lists no digests: what an earlier run put may be of another packing.
+            own = true;
+            upload = replace(reach, &upload, element).await?;
+            continue;
+        }
         let good: Vec<UploadedPart> = there.into_iter().filter_map(|part| as_described(part, element)).collect();
         let missing: Vec<u32> = (1..=u32::try_from(element.parts.len()).unwrap_or(u32::MAX))
             .filter(|number| !good.iter().any(|part| part.number == *number))
@@ -275,23 +283,30 @@ fn as_described(part: UploadedPart, element: &Element) -> Option<UploadedPart> {
     same.then_some(UploadedPart { sha256: Some(described.sha256), ..part })
 }
 
-/// The unfinished upload of this key, or a new one. Of several the newest goes on.
-async fn open(reach: &Reach, key: &str) -> Result<Upload, Stop> {
+/// The unfinished upload of this element, or a new one; and whether it is new. Of several the newest goes on.
+async fn open(reach: &Reach, element: &Element) -> Result<(Upload, bool), Stop> {
     reach
-        .store(|client| {
-            let key = key.to_owned();
-            async move {
-                let mut found = client.find_uploads(&key).await?;
-                found.retain(|upload| upload.key == key);
-                let newest = found.pop();
-                for older in found {
-                    client.abort_upload(&older).await?;
-                }
-                match newest {
-                    Some(upload) => Ok(upload),
-                    None => client.begin_upload(&key).await,
-                }
+        .store(|client| async move {
+            let mut found = client.find_uploads(&element.key).await?;
+            found.retain(|upload| upload.key == element.key);
+            let newest = found.pop();
+            for older in found {
+                client.abort_upload(&older).await?;
             }
+            match newest {
+                Some(upload) => Ok((upload, false)),
+                None => Ok((client.begin_upload(&element.key, Some(&element.sha256)).await?, true)),
+            }
+        })
+        .await
+}
+
+/// Puts a new upload in the place of one.
+async fn replace(reach: &Reach, upload: &Upload, element: &Element) -> Result<Upload, Stop> {
+    reach
+        .store(|client| async move {
+            client.abort_upload(upload).await?;
+            client.begin_upload(&element.key, Some(&element.sha256)).await
         })
         .await
 }
@@ -410,8 +425,10 @@ pub async fn remove(client: &object_client::ObjectClient, folder: &Folder, unles
 ///
 /// # Errors
 /// The store's; nothing is removed that was not listed and read in the same look.
-pub async fn retain(client: &object_client::ObjectClient, folder: &Folder, zone: &str) -> Result<Vec<String>, StoreError> {
+pub async fn retain(client: &object_client::ObjectClient, folder: &Folder, namespace: &str, zone: &str) -> Result<Vec<String>, StoreError> {
     let catalogue = object_client::catalogue(client, &archive::layout::system_prefix(&folder.system)).await?;
+    // A namespace is one tenancy: who takes the ids of a system that is gone does not rule its backups.
+    let catalogue = catalogue.only(|manifest| manifest.ip_office.namespace == namespace);
     let Some(held) = catalogue.held(&folder.system) else { return Ok(Vec::new()) };
     let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let plan = archive::retention::plan(&held, jiff::Timestamp::now(), &zone);

@@ -30,7 +30,7 @@ fn backup(spec: Value) -> Backup {
 fn system(operation: Option<&str>) -> IPOffice {
     let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": "R", "message": "", "lastTransitionTime": CREATED});
     let mut value = json!({
-        "apiVersion": "switchboard.dev/v1alpha1", "kind": "IPOffice", "metadata": {"name": "hq", "namespace": "n"}, "spec": {"customer": "acme"},
+        "apiVersion": "switchboard.dev/v1alpha1", "kind": "IPOffice", "metadata": {"name": "hq", "namespace": "n", "uid": "uid-hq"}, "spec": {"customer": "acme"},
         "status": {
             "conditions": [condition("Connected"), condition("Authorized")],
             "connection": {"colour": "Green", "message": "Connection successful", "since": CREATED},
@@ -164,6 +164,9 @@ fn after_a_crash_it_is_begun_again_where_status_says_and_never_while_it_runs() {
         "its lock is another's"
     );
     assert_eq!(complete(&plan(&observed(&running, None))), (Phase::Failed, "SystemDeleted".to_owned()));
+    let mut made_anew = system(Some("uid-b"));
+    made_anew.metadata.uid = Some("uid-of-another".into());
+    assert_eq!(complete(&plan(&observed(&running, Some(&made_anew)))), (Phase::Failed, "SystemDeleted".to_owned()));
     let long = plan(&Observed {
         run: State::Ended(Outcome::Again(Because::new("NotPrepared", "gone")), Instant::now()),
         now: at(25 * 3600),
@@ -189,6 +192,13 @@ fn it_is_complete_only_by_a_report_and_a_final_phase_is_never_left() {
     });
     assert!(is_true(&failed.status.conditions, "Failed") && !is_true(&failed.status.conditions, "Complete"));
     assert_eq!(plan(&Observed { outnumbered: true, ..observed(&complete, None) }).next, Next::Prune);
+    let mut takes_its_backup = complete.clone();
+    takes_its_backup.spec.deletion_policy = serde_json::from_value(json!("Delete")).unwrap();
+    assert_eq!(
+        plan(&Observed { outnumbered: true, ..observed(&takes_its_backup, None) }).next,
+        Next::Wait,
+        "bytes go by a person's order only"
+    );
 }
 
 fn deleted(mut backup: Backup) -> Backup {

@@ -35,7 +35,10 @@ impl Clients {
     pub fn get(&self, name: &str) -> Result<ObjectClient, Because> {
         self.with(|clients| match clients.get(name) {
             Some(entry) => entry.client.clone(),
-            None => Err(Because::new("StoreNotFound", format!("there is no ObjectStore {name}, or it was not looked at yet; create it"))),
+            None => Err(Because::new(
+                "StoreNotFound",
+                format!("there is no ObjectStore {name}, or it was made this moment; create it if it is missing"),
+            )),
         })
     }
 

@@ -5,8 +5,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crds::{ObjectStore, PAUSED_ANNOTATION};
@@ -51,9 +51,22 @@ impl Context {
 }
 
 /// Subscribes to what stores depend on. Before the caches are fed.
-pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<ObjectStore>>> {
+pub fn triggers(caches: &Arc<Caches>, clients: &Arc<Clients>) -> Arc<Pending<ObjectRef<ObjectStore>>> {
     let pending = Arc::new(Pending::default());
-    caches.stores.trigger(&pending, |store| vec![ObjectRef::from_obj(store)]);
+    // Its own writes of status bring no further look: a store that does not work is looked at by the clock.
+    let seen: Mutex<HashMap<String, String>> = Mutex::default();
+    caches.stores.trigger(&pending, move |store| {
+        let now = format!("{:?} {:?} {:?}", store.uid(), store.metadata.generation, store.annotations());
+        let before = seen.lock().unwrap_or_else(PoisonError::into_inner).insert(store.name_any(), now.clone());
+        if before.as_ref() == Some(&now) { Vec::new() } else { vec![ObjectRef::from_obj(store)] }
+    });
+    let (weak, clients) = (Arc::downgrade(caches), Arc::clone(clients));
+    caches.stores.subscribe(move |store| {
+        // Gone: nothing uses it any more, and its keys do not stay in memory.
+        if weak.upgrade().is_some_and(|caches| caches.stores.get("", &store.name_any()).is_none()) {
+            clients.remove(&store.name_any());
+        }
+    });
     let weak = Arc::downgrade(caches);
     caches.secrets.trigger(&pending, move |secret| {
         let Some(caches) = weak.upgrade() else { return Vec::new() };
@@ -82,7 +95,6 @@ pub async fn run(
 async fn reconcile(store: Arc<ObjectStore>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let name = store.name_any();
     if store.metadata.deletion_timestamp.is_some() {
-        context.clients.remove(&name);
         return Ok(Action::await_change());
     }
     let paused = store.annotations().contains_key(PAUSED_ANNOTATION);

@@ -33,14 +33,12 @@ use crate::caches::Caches;
 use crate::error::ReconcileError;
 use crate::index::{ActionKind, place};
 use crate::object_store::Clients;
-use plan::{Next, Observed, Plan, Report};
+use plan::{Next, Observed, Plan, Report, Stage};
 
 /// Field manager of this controller.
 const MANAGER: &str = "switchboard-restore";
 /// Finalizer of this controller.
 const FINALIZER: &str = "switchboard.dev/restore";
-/// Restores that are worked on at a time.
-const CONCURRENCY: usize = 256;
 
 /// How long a system that came back from a restore has to sign in before it is told that all is done.
 const SIGN_IN: Duration = Duration::from_secs(5);
@@ -139,6 +137,10 @@ async fn reconcile(restore: Arc<Restore>, controller: Arc<Controller>) -> Result
         crate::finalizer::set(&api, &restore, FINALIZER, true).await?;
     }
     write(&restore, &plan, &controller).await?;
+    if restore.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final) {
+        // Only what the cache shows as over is forgotten: before, a look would take it for one that broke off.
+        controller.runs.forget(&uid);
+    }
     match plan.next {
         Next::Wait => {}
         Next::LookAgain(after) => return Ok(Again::requeue(after)),
@@ -190,13 +192,12 @@ fn others<'a>(restore: &Restore, caches: &'a Caches) -> impl Iterator<Item = Fin
 
 async fn write(restore: &Restore, plan: &Plan, controller: &Controller) -> Result<(), ReconcileError> {
     let (namespace, name) = place(restore);
-    let written = runtime::status::apply(&controller.context.client, MANAGER, restore, restore.status.as_ref(), &plan.status)
+    let written = runtime::status::apply_to_seen(&controller.context.client, MANAGER, restore, restore.status.as_ref(), &plan.status)
         .await
         .map_err(ReconcileError::api("write", format!("status of Restore {name}")))?;
     let Some((phase, because)) = plan.ended.as_ref().filter(|_| written) else { return Ok(()) };
     let Because { reason, message } = because;
     controller.context.metrics.ended(ActionKind::Restore, *phase);
-    controller.runs.forget(&restore.uid().unwrap_or_default());
     tracing::info!(namespace, name, system = restore.spec.ip_office, phase = phase.as_str(), reason, message, "restore ended");
     match phase {
         Phase::Failed => controller.events.warning(restore, reason, "Restore", message.clone()).await,
@@ -208,7 +209,8 @@ async fn write(restore: &Restore, plan: &Plan, controller: &Controller) -> Resul
 /// Carries orders out until the shutdown; each end brings the next look at its object.
 async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<run::Order>, shutdown: CancellationToken) {
     let orders = futures::stream::unfold(orders, |mut orders| async move { orders.recv().await.map(|order| (order, orders)) });
-    let work = orders.for_each_concurrent(CONCURRENCY, |order| {
+    // As many as there are: of a system one at a time, mostly waiting, and bulk data does not pass here.
+    let work = orders.for_each_concurrent(None, |order| {
         let controller = Arc::clone(&controller);
         async move { carry_out(&order, &controller).await }
     });
@@ -233,6 +235,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
     let here = (namespace.clone(), name);
     let own = here.clone();
+    let applying = matches!(order.stage, Stage::Apply(_));
     let (watching, held_uid, held) = (Arc::clone(controller), uid.clone(), reference.clone());
     let reach = Reach::new(Parts {
         link: Arc::clone(&context.link),
@@ -242,9 +245,15 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         key: context.caches.key(&system),
         system: (namespace, restore.spec.ip_office.clone()),
         operation: format!("restore-{uid}"),
+        system_uid: restore.status.as_ref().and_then(|status| status.system_uid.clone()).unwrap_or_default(),
         uid: uid.clone(),
+        deadline: context.patience.deadline(restore.status.as_ref().and_then(|status| status.start_time.as_ref())),
         patience: context.patience,
         unwanted: Box::new(move || {
+            // A system that was told to put a backup into use does so: whoever deletes the object meanwhile waits for the end.
+            if applying {
+                return false;
+            }
             let object = caches.restores.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
         }),

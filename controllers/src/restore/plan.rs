@@ -100,7 +100,7 @@ pub fn plan(observed: &Observed) -> Plan {
         Phase::InProgress => in_progress(observed, previous),
         _ if deleting => Plan { status: previous, next: Next::Release, ended: None },
         Phase::Completed | Phase::Failed | Phase::Stopped => {
-            Plan { status: previous, next: if observed.outnumbered { Next::Prune } else { Next::Wait }, ended: None }
+            Plan { status: previous, next: if observed.outnumbered && !observed.paused { Next::Prune } else { Next::Wait }, ended: None }
         }
         Phase::Waiting | Phase::Scheduled | Phase::Paused => not_begun(observed, &previous),
     }
@@ -127,6 +127,7 @@ fn not_begun(observed: &Observed, previous: &RestoreStatus) -> Plan {
     if turn::holds_lock(observed.system, &observed.restore.uid().unwrap_or_default()) {
         let mut plan = at(Phase::InProgress, finding(), Next::Run(Stage::Find));
         plan.status.start_time = Some(report::time(observed.now));
+        plan.status.system_uid = observed.system.and_then(|system| system.uid());
         return plan;
     }
     if observed.paused {
@@ -212,7 +213,7 @@ fn in_progress(observed: &Observed, previous: RestoreStatus) -> Plan {
     if !matches!(
         observed.run,
         State::Running(_) | State::Held(..) | State::Ended(Outcome::Completed(_) | Outcome::Failed(_) | Outcome::Step(_), _)
-    ) && let Some(stop) = turn::interrupted(observed.system, &uid, &observed.restore.spec.ip_office)
+    ) && let Some(stop) = turn::interrupted(observed.system, previous.system_uid.as_deref(), &uid, &observed.restore.spec.ip_office)
     {
         return match stop {
             Readiness::Refused(because) => step(observed, &previous, Phase::Failed, &because, Next::Wait),
@@ -240,7 +241,7 @@ fn in_progress(observed: &Observed, previous: RestoreStatus) -> Plan {
                 let message = format!("{}; given up: order it again once that is mended", because.message);
                 return step(observed, &previous, Phase::Failed, &Because::new(because.reason.clone(), message), Next::Wait);
             }
-            let left = observed.patience.first_wait.checked_sub(Instant::now().saturating_duration_since(*at));
+            let left = observed.patience.again.checked_sub(Instant::now().saturating_duration_since(*at));
             let next = left.filter(|left| !left.is_zero()).map_or_else(|| Next::Run(now_at), Next::LookAgain);
             working(because, next)
         }

@@ -59,6 +59,8 @@ pub async fn find(restore: &Restore, named: Option<&Folder>, reach: &Reach) -> R
             async move { object_client::catalogue(&client, &prefix).await }
         })
         .await?;
+    let namespace = restore.metadata.namespace.as_deref().unwrap_or_default();
+    let catalogue = catalogue.only(|manifest| manifest.ip_office.namespace == namespace);
     if catalogue.unread(&system) {
         return Err(Stop::again("CatalogueUnread", "some backups could not be read now, so the newest is not known"));
     }
@@ -130,10 +132,8 @@ async fn soundness(folder: &Folder, manifest: &[u8], reach: &Reach) -> Result<So
 fn fits(manifest: &Manifest, facts: &Facts, namespace: &str) -> Result<(), Stop> {
     // A namespace is one tenancy: who takes the id of a customer that is gone does not get its backups with it.
     if manifest.ip_office.namespace != namespace {
-        let message = format!(
-            "the backup was made in the namespace {}, and backups are restored within their namespace only; declare customer and system there",
-            manifest.ip_office.namespace
-        );
+        let message =
+            "the backup was made in another namespace, and backups are restored within theirs only; declare customer and system there";
         return Err(Stop::failed("OtherNamespace", message));
     }
     if manifest.profile != facts.profile {

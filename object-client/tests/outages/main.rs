@@ -243,7 +243,7 @@ async fn encryption_and_lock_are_said_by_whoever_creates_an_object() {
     options.object_lock = Some(ObjectLock { mode: LockMode::Compliance, days: 30 });
     let client = ObjectClient::new(options).unwrap();
     client.write("a", b"12345".to_vec()).await.unwrap();
-    let upload = client.begin_upload("b").await.unwrap();
+    let upload = client.begin_upload("b", None).await.unwrap();
     let requests = server.requests.lock().unwrap().clone();
     let creating: Vec<&Request> = requests.iter().filter(|request| request.method != "HEAD").collect();
     assert_eq!(creating.len(), 2);

@@ -60,7 +60,7 @@ pub async fn put_element(store: &Store, client: &ObjectClient, folder: &Folder, 
     let mut hasher = PartHasher::new(PART.try_into().unwrap());
     hasher.update(content);
     let digested = hasher.finish();
-    let upload = client.begin_upload(&key).await.unwrap();
+    let upload = client.begin_upload(&key, Some(&digested.sha256)).await.unwrap();
     for (index, (part, bytes)) in digested.parts.iter().zip(content.chunks(usize::try_from(PART).unwrap())).enumerate() {
         let request = client.presign_part(&upload, u32::try_from(index + 1).unwrap(), part, Duration::from_secs(300)).await.unwrap();
         assert_eq!(curl::make(&request, bytes, &[], store.authority.as_deref()).await.status, 200);
@@ -70,6 +70,8 @@ pub async fn put_element(store: &Store, client: &ObjectClient, folder: &Folder, 
         part.sha256.get_or_insert(known.sha256);
     }
     client.finish_upload(&upload, &parts).await.unwrap();
+    // What it was begun for is kept with it, by every store.
+    assert_eq!(client.stored(&key).await.unwrap().unwrap().digest, Some(digested.sha256));
     Element { element, key, size: digested.size, sha256: digested.sha256, parts: digested.parts }
 }
 

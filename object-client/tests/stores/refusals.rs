@@ -19,7 +19,7 @@ async fn wrong_credentials_are_told_apart_from_a_store_that_is_down(store: &Stor
             client.write("a", vec![]).await.unwrap_err(),
             client.write_new("a", vec![]).await.unwrap_err(),
             client.stored("a").await.unwrap_err(),
-            client.begin_upload("a").await.unwrap_err(),
+            client.begin_upload("a", None).await.unwrap_err(),
             client.find_uploads("").await.unwrap_err(),
             client.delete(&["a".to_owned()]).await.unwrap_err(),
             client.list("", |_, _| ()).await.unwrap_err(),
@@ -39,7 +39,7 @@ async fn a_missing_bucket_is_named_whatever_is_asked(store: &Store) {
         client.write("a", vec![]).await.unwrap_err(),
         client.write_new("a", vec![]).await.unwrap_err(),
         client.stored("a").await.unwrap_err(),
-        client.begin_upload("a").await.unwrap_err(),
+        client.begin_upload("a", None).await.unwrap_err(),
         client.find_uploads("").await.unwrap_err(),
         client.delete(&["a".to_owned()]).await.unwrap_err(),
         client.list("", |_, _| ()).await.unwrap_err(),
@@ -64,7 +64,7 @@ async fn whoever_may_only_read_is_told_so() {
         reader.probe_write().await.unwrap_err(),
         reader.write("a", vec![]).await.unwrap_err(),
         reader.write_new("b", vec![]).await.unwrap_err(),
-        reader.begin_upload("a").await.unwrap_err(),
+        reader.begin_upload("a", None).await.unwrap_err(),
         reader.delete(&["a".to_owned()]).await.unwrap_err(),
     ] {
         assert_eq!(error.reason(), "StoreForbidden", "{error}");

@@ -53,7 +53,7 @@ fn known(mut parts: Vec<UploadedPart>, digested: &Digested) -> Vec<UploadedPart>
 async fn parts_are_put_by_others_and_become_an_object(store: &Store) {
     let client = store.client();
     let content = content(2 * PART + 12_345);
-    let upload = client.begin_upload("element.tar").await.unwrap();
+    let upload = client.begin_upload("element.tar", None).await.unwrap();
     let digested = put(store, &client, &upload, &content).await;
     let parts = client.uploaded_parts(&upload).await.unwrap();
     let found: Vec<(u32, u64)> = parts.iter().map(|part| (part.number, part.size)).collect();
@@ -80,7 +80,7 @@ async fn parts_are_put_by_others_and_become_an_object(store: &Store) {
 
 async fn a_part_with_other_bytes_is_refused(store: &Store) {
     let client = store.client();
-    let upload = client.begin_upload("element.tar").await.unwrap();
+    let upload = client.begin_upload("element.tar", None).await.unwrap();
     let content = content(1000);
     let part = digest(&content).parts[0];
     let request = client.presign_part(&upload, 1, &part, SOON).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_part_with_other_bytes_is_refused(store: &Store) {
 
 async fn many_parts_are_listed_over_pages(store: &Store) {
     let client = store.client();
-    let upload = client.begin_upload("many.tar").await.unwrap();
+    let upload = client.begin_upload("many.tar", None).await.unwrap();
     let part = digest(b"tiny").parts[0];
     let mut requests = Vec::new();
     for number in 1..=1010 {
@@ -123,10 +123,10 @@ async fn many_parts_are_listed_over_pages(store: &Store) {
 async fn unfinished_uploads_are_found_and_aborted(store: &Store) {
     let client = store.client();
     assert_eq!(client.find_uploads("").await, Ok(vec![]));
-    let first = client.begin_upload("a/2.tar").await.unwrap();
-    let second = client.begin_upload("a/1.tar").await.unwrap();
-    let again = client.begin_upload("a/2.tar").await.unwrap();
-    let elsewhere = client.begin_upload("b/1.tar").await.unwrap();
+    let first = client.begin_upload("a/2.tar", None).await.unwrap();
+    let second = client.begin_upload("a/1.tar", None).await.unwrap();
+    let again = client.begin_upload("a/2.tar", None).await.unwrap();
+    let elsewhere = client.begin_upload("b/1.tar", None).await.unwrap();
     let found = client.find_uploads("a/").await.unwrap();
     let mut ids: Vec<(&str, &str)> = found.iter().map(|upload| (upload.key.as_str(), upload.id.as_str())).collect();
     assert!(found.is_sorted_by_key(|upload| upload.started), "{found:?}");
@@ -173,7 +173,7 @@ async fn presigned_requests_do_one_thing_only(store: &Store) {
 
 async fn finishing_may_be_repeated(store: &Store) {
     let client = store.client();
-    let upload = client.begin_upload("element.tar").await.unwrap();
+    let upload = client.begin_upload("element.tar", None).await.unwrap();
     let digested = put(store, &client, &upload, &content(PART + 1)).await;
     let parts = known(client.uploaded_parts(&upload).await.unwrap(), &digested);
     client.finish_upload(&upload, &parts).await.unwrap();
