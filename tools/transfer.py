@@ -26,7 +26,7 @@ class Fleet:
         self.plane = plane
         encode = lambda text: base64.b64encode(text.encode()).decode()
         self.key = open(os.path.join(plane.data, "object-store.key")).read().strip()
-        self.authority = os.path.join(plane.data, "authority.pem")
+        self.authority = os.path.join(plane.data, "ca.crt")
         self.endpoint = f"https://127.0.0.1:{plane.port + 3}"
         self.post("/api/v1/namespaces", "v1", "Namespace", SPACE, {}, cluster=True)
         self.post(f"/api/v1/namespaces/{SPACE}/secrets", "v1", "Secret", "store",

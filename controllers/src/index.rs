@@ -192,7 +192,7 @@ mod tests {
         let action = (ActionKind::Backup, at("nightly"));
         index.set_action(action.clone(), Some(at("hq")));
         index.set_action(action.clone(), Some(at("hq")));
-        assert_eq!(index.actions_of(&at("hq")), [action.clone()]);
+        assert_eq!(index.actions_of(&at("hq")), std::slice::from_ref(&action));
         index.set_action(action.clone(), Some(at("shop")));
         assert!(index.actions_of(&at("hq")).is_empty());
         index.set_action(action, None);

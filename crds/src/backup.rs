@@ -26,6 +26,8 @@ use crate::action::Phase;
     printcolumn = r#"{"name":"Completed","type":"date","jsonPath":".status.completionTime","description":"When it ended"}"#,
     printcolumn = r#"{"name":"Name","type":"string","jsonPath":".spec.displayName","priority":1,"description":"Name for people"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Complete\")].reason","priority":1,"description":"Why it stands there, in a word"}"#,
+    printcolumn = r#"{"name":"Starts","type":"string","jsonPath":".spec.startTime","priority":1,"description":"When it is to begin"}"#,
+    printcolumn = r#"{"name":"Progress","type":"string","jsonPath":".status.progress","priority":1,"description":"How far it is"}"#,
     printcolumn = r#"{"name":"Store","type":"string","jsonPath":".spec.objectStore","priority":1,"description":"ObjectStore it goes to"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

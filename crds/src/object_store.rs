@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = kube::core::Rule::new("!has(self.certificateAuthority) || !self.certificateAuthority.contains('PRIVATE KEY')")
+        .message("certificateAuthority holds a private key, and everybody who may read this object would have it; give certificates alone, and make a new key"),
     validation = kube::core::Rule::new("self.allowPlainHttp || self.endpoint.startsWith('https://')")
         .message("endpoint must begin with https://; for a store on the same machine or a trusted network set allowPlainHttp: true"),
     validation = kube::core::Rule::new("self.allowPlainHttp || !has(self.systemEndpoint) || self.systemEndpoint.startsWith('https://')")

@@ -25,6 +25,7 @@ use crate::action::Phase;
     printcolumn = r#"{"name":"Dry Run","type":"boolean","jsonPath":".spec.dryRun","description":"Whether it only says what would change"}"#,
     printcolumn = r#"{"name":"Completed","type":"date","jsonPath":".status.completionTime","description":"When it ended"}"#,
     printcolumn = r#"{"name":"Name","type":"string","jsonPath":".spec.displayName","priority":1,"description":"Name for people"}"#,
+    printcolumn = r#"{"name":"Progress","type":"string","jsonPath":".status.progress","priority":1,"description":"How far it is"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Complete\")].reason","priority":1,"description":"Why it stands there, in a word"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -113,7 +114,7 @@ pub struct RestoreStatus {
     /// What it does now: how many elements the system has fetched and checked, of how many; or that it restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// Whether the system was told to put the backup into use. From then on the restore is not called off any more.
+    /// Since when the system has been told to put the backup into use. From then on the restore is not called off any more; before, deleting the object calls it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applying_since: Option<Time>,
     /// What was restored or, in a dry run, would be.

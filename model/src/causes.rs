@@ -93,7 +93,7 @@ pub struct Causes {
     /// What the system writes into its log.
     #[serde(default)]
     pub logging: Logging,
-    /// What lies on the system's disk and goes into its backups.
+    /// What lies on the system's disk and goes into its backups. Counts when the content is first made: at the first start, and for a server when it first appears.
     #[serde(default)]
     pub content: Content,
     /// What goes wrong with disk and transfers.
@@ -217,7 +217,7 @@ pub struct Server {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub address: Option<String>,
-    /// Whether the primary reaches it.
+    /// Whether the primary reaches it. An application server also needs the service user `Adjunct Server` on the system, enabled and with a password, to join.
     #[serde(default = "yes")]
     pub online: bool,
 }

@@ -105,6 +105,9 @@ impl ObjectClient {
         let key = NAME.clone();
         let content = b"written by a probe of Switchboard, and deleted at once\n".to_vec();
         self.presign_get(&key, PROBE_LIFETIME).await?;
+        // What backups are asked to be written with, such as encryption and lock, must be taken too; nothing comes of it.
+        let upload = self.begin_upload(&key, None).await?;
+        self.abort_upload(&upload).await?;
         self.put_plain(&key, content.clone()).await?;
         let read = self.read(&key, content.len()).await;
         // What was written goes, whatever was read.

@@ -99,7 +99,8 @@ impl StoreError {
             Self::Unreachable(_) | Self::Timeout(_) | Self::Full(_) | Self::Busy(_) | Self::ClockSkew(_) | Self::Unusable(_) => true,
             Self::NotStored(_) => true,
             Self::Refused { status, code, .. } => {
-                matches!(status, 408 | 409 | 425 | 429 | 500..) || matches!(code.as_str(), "RequestTimeout" | "InternalError")
+                *status != 501 && matches!(status, 408 | 409 | 425 | 429 | 500..)
+                    || matches!(code.as_str(), "RequestTimeout" | "InternalError")
             }
             Self::Forbidden(_) | Self::NoBucket(_) | Self::Locked(_) => false,
             Self::TooLarge { .. } | Self::Configuration(_) | Self::NoUpload(_) => false,

@@ -98,6 +98,9 @@ impl Plane {
             credentials: Credentials::Token(&self.admin_token),
             namespace: "default",
         };
+        // For whoever is to trust API and object store: the authority's file beside it holds its key too.
+        let authority = self.data.join("ca.crt");
+        std::fs::write(&authority, self.pki.authority()).map_err(|error| format!("cannot write {}: {error}", authority.display()))?;
         kubeconfig.write(&path)?;
         Ok(path.canonicalize().unwrap_or(path))
     }

@@ -43,7 +43,8 @@ pub async fn open(data: &Path, port: u16, pki: &Pki) -> Result<Store, Box<dyn Er
     let server = tokio::task::spawn_blocking(move || ObjectServer::open(options))
         .await??
         .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        .await?;
+        .await
+        .map_err(|error| format!("{error} (--store-port)"))?;
     let endpoint = format!("https://{}", server.address());
     let manifests = vec![
         json!({

@@ -24,7 +24,7 @@ impl Bucket {
             endpoint: format!("https://127.0.0.1:{port}"),
             name: "switchboard".to_owned(),
             key: ("switchboard".to_owned(), secret),
-            authority: Some(data.join("authority.pem")),
+            authority: Some(data.join("ca.crt")),
         }
     }
 

@@ -190,7 +190,10 @@ fn a_tenancy_sees_its_own_backups_only_and_what_is_no_backup() {
     store.put(&other);
     store.0.insert(automatic("2026-11-22T02:00:00Z").elements[0].key.clone(), Vec::new());
     let catalogue = store.catalogue().only(|manifest| manifest.ip_office.namespace == own.ip_office.namespace);
-    assert_eq!(catalogue.held(&system()).unwrap().into_iter().map(|held| held.id).collect::<Vec<_>>(), [own.backup_id.clone()]);
+    assert_eq!(
+        catalogue.held(&system()).unwrap().into_iter().map(|held| held.id).collect::<Vec<_>>(),
+        std::slice::from_ref(&own.backup_id)
+    );
     assert_eq!(catalogue.latest_before(&system(), time("2026-12-01T00:00:00Z")), Some(&own));
     assert_eq!(catalogue.entries.len(), 2, "an upload that was broken off has no tenancy");
 }

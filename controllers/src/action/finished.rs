@@ -13,26 +13,25 @@ pub struct Finished {
     ended: Option<Timestamp>,
     created: Option<Timestamp>,
     name: String,
-    completed: bool,
+    counts: bool,
 }
 
 impl Finished {
-    /// Of an object; `None` while it is not over.
-    pub fn of<K: kube::Resource>(object: &K, phase: Option<Phase>, ended: Option<&Time>) -> Option<Self> {
+    /// Of an object; `None` while it is not over. `counts` is whether its completion did something: a dry run did not.
+    pub fn of<K: kube::Resource>(object: &K, phase: Option<Phase>, ended: Option<&Time>, counts: bool) -> Option<Self> {
         let phase = phase.filter(|phase| phase.is_final())?;
         Some(Self {
             ended: ended.map(|time| time.0),
             created: object.creation_timestamp().map(|time| time.0),
             name: object.name_any(),
-            completed: phase == Phase::Completed,
+            counts: counts && phase == Phase::Completed,
         })
     }
 
-    /// Whether the newest ones of the same system take its place: enough of them, and one complete, so that a row of failures never takes the last
-    /// good one's object away.
+    /// Whether the newest ones of the same system take its place. What did something makes room only for others that did: a row of failures or dry
+    /// runs never takes the last good one's object away. What did nothing makes room for whatever is newer.
     pub fn is_outnumbered(&self, others: impl Iterator<Item = Self>) -> bool {
-        let newer: Vec<Self> = others.filter(|other| other > self).collect();
-        newer.len() >= MOST_FINISHED && newer.iter().any(|other| other.completed)
+        others.filter(|other| other > self && (other.counts || !self.counts)).count() >= MOST_FINISHED
     }
 }
 
@@ -40,18 +39,22 @@ impl Finished {
 mod tests {
     use super::*;
 
-    fn at(second: i64, completed: bool) -> Finished {
+    fn at(second: i64, counts: bool) -> Finished {
         let time = Timestamp::from_second(second).ok();
-        Finished { ended: time, created: time, name: format!("a{second}"), completed }
+        Finished { ended: time, created: time, name: format!("a{second}"), counts }
     }
 
     #[test]
-    fn the_newest_three_stay_and_failures_alone_replace_nothing() {
-        let own = at(1, true);
-        let others = |newer: &[Finished]| own.is_outnumbered(newer.iter().cloned());
-        assert!(!others(&[at(2, true), at(3, true)]));
-        assert!(others(&[at(2, true), at(3, false), at(4, false)]));
-        assert!(!others(&[at(2, false), at(3, false), at(4, false), at(5, false)]));
-        assert!(!others(&[at(0, true), at(-1, true), at(2, true), own.clone()]), "older ones do not count, nor does it itself");
+    fn the_newest_three_stay_and_failures_replace_failures_only() {
+        let outnumbered = |own: &Finished, others: &[Finished]| own.is_outnumbered(others.iter().cloned());
+        let (good, bad) = (at(1, true), at(1, false));
+        assert!(!outnumbered(&good, &[at(2, true), at(3, true)]));
+        assert!(outnumbered(&good, &[at(2, true), at(3, true), at(4, true)]));
+        assert!(!outnumbered(&good, &[at(2, true), at(3, true), at(4, false), at(5, false)]));
+        assert!(outnumbered(&bad, &[at(2, true), at(3, false), at(4, false)]));
+        assert!(
+            !outnumbered(&good, &[at(0, true), at(-1, true), at(2, true), good.clone()]),
+            "older ones do not count, nor does it itself"
+        );
     }
 }

@@ -33,6 +33,8 @@ pub struct Patience {
     pub without_progress: Duration,
     /// An action whose time has come and that could not begin for so long fails: nobody wants a restore that begins a week later.
     pub to_begin: Duration,
+    /// The same for restores, which are at once: nobody wants one that begins an evening later.
+    pub to_restore: Duration,
     /// An action that began so long ago is not begun again when it breaks off.
     pub in_all: Duration,
     /// Wait before an action that broke off is begun again.
@@ -48,6 +50,7 @@ impl Default for Patience {
         Self {
             without_progress: Duration::from_secs(3600),
             to_begin: Duration::from_secs(24 * 3600),
+            to_restore: Duration::from_secs(3600),
             in_all: Duration::from_secs(24 * 3600),
             again: Duration::from_secs(2),
             first_wait: Duration::from_millis(500),
@@ -69,7 +72,7 @@ impl Patience {
     }
 }
 
-/// Finished objects of a kind that stay for each system: the newest.
+/// Finished objects of a kind that stay for each system: the newest that did something, and of the others those among the newest of all.
 pub const MOST_FINISHED: usize = 3;
 
 /// Deletes a finished object whose place newer ones took; this very object, and no other of the same name.

@@ -66,6 +66,8 @@ pub struct Reach {
     pub patience: Patience,
     /// Whether somebody wants the action's object gone: then nothing is waited for.
     pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether deleting the action's object calls it off at once, also where nothing is waited for.
+    pub called_off: bool,
     /// Is told why the action gets on no further for now, and when it does again: people should not have to guess.
     pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
     progress: Progress,
@@ -134,13 +136,16 @@ pub struct Parts {
     /// As in [`Reach`].
     pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
     /// As in [`Reach`].
+    pub called_off: bool,
+    /// As in [`Reach`].
     pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
 }
 
 impl Reach {
     /// A way that begins now.
     pub fn new(parts: Parts) -> Self {
-        let Parts { link, caches, clients, store, key, system, system_uid, uid, deadline, operation, patience, unwanted, held } = parts;
+        let Parts { link, caches, clients, store, key, system, system_uid, uid, deadline, operation, patience, unwanted, called_off, held } =
+            parts;
         let (progress, waits_for) = (Progress::new(), Mutex::new(None));
         Self {
             link,
@@ -155,6 +160,7 @@ impl Reach {
             operation,
             patience,
             unwanted,
+            called_off,
             held,
             progress,
             waits_for,
@@ -202,6 +208,9 @@ impl Reach {
     /// # Errors
     /// It is not.
     pub fn check_turn(&self) -> Result<(), Stop> {
+        if self.called_off && (self.unwanted)() {
+            return Err(Stop::failed("CalledOff", "this object was deleted before anything in use was touched"));
+        }
         let system = self.caches.systems.get(&self.system.0, &self.system.1);
         if system.as_ref().is_none_or(|system| system.metadata.deletion_timestamp.is_some()) {
             return Err(Stop::failed("SystemDeleted", format!("the IPOffice {} was deleted while this was in progress", self.system.1)));
@@ -330,6 +339,14 @@ impl Reach {
         };
         let text = format!("{} could not use the store: {}", self.system.1, without_queries(&failure.message));
         self.wait(Party::Transfers, tries, Because::new(reason, text)).await
+    }
+
+    /// Waits before the store is asked for the same again.
+    ///
+    /// # Errors
+    /// Nothing moved for too long.
+    pub async fn ask_store_again(&self, tries: u32, because: Because) -> Result<(), Stop> {
+        self.wait(Party::Store, tries, because).await
     }
 
     /// Waits until the system's session is as `wanted` says, by a look at every change.

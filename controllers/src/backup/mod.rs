@@ -74,7 +74,20 @@ enum Order {
 /// Subscribes to what backups depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<Backup>>> {
     let pending = Arc::new(Pending::default());
-    caches.backups.trigger(&pending, |backup| vec![ObjectRef::from_obj(backup)]);
+    let weak = Arc::downgrade(caches);
+    caches.backups.trigger(&pending, move |backup| {
+        let mut look_at = vec![ObjectRef::from_obj(backup)];
+        // One that has ended may take the place of others.
+        if finished(backup).is_some()
+            && let Some(caches) = weak.upgrade()
+        {
+            let (namespace, _) = place(backup);
+            let actions = caches.actions_of(&(namespace, backup.spec.ip_office.clone()));
+            let backups = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Backup);
+            look_at.extend(backups.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)));
+        }
+        look_at
+    });
     let weak = Arc::downgrade(caches);
     caches.systems.trigger(&pending, move |system| {
         let actions = weak.upgrade().map(|caches| caches.actions_of(&place(system))).unwrap_or_default();
@@ -168,7 +181,7 @@ fn observe<'a>(backup: &'a Backup, system: Option<&'a IPOffice>, controller: &Co
 
 fn finished(backup: &Backup) -> Option<Finished> {
     let status = backup.status.as_ref()?;
-    Finished::of(backup, status.phase, status.completion_time.as_ref())
+    Finished::of(backup, status.phase, status.completion_time.as_ref(), true)
 }
 
 fn others<'a>(backup: &Backup, caches: &'a Caches) -> impl Iterator<Item = Finished> + 'a {
@@ -239,6 +252,8 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
             let object = caches.backups.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
         }),
+        // A running backup cannot be deleted (JOB-3): the object waits.
+        called_off: false,
         held: Box::new(move |because| {
             if watching.runs.hold(&held_uid, because) {
                 watching.context.triggers.add([held.clone()]);

@@ -129,8 +129,12 @@ fn not_begun(observed: &Observed, previous: BackupStatus) -> Plan {
         return at(Phase::Stopped, because, Next::Wait);
     }
     if observed.paused || spec.paused {
-        let what = if spec.paused { "spec.paused is set" } else { crate::customer::PAUSED };
-        let mut plan = at(Phase::Paused, Because::new("PausedBySpec", format!("{what}; it begins once that is taken back")), Next::Wait);
+        let because = if observed.paused {
+            Because::new("Annotated", crate::customer::PAUSED)
+        } else {
+            Because::new("PausedBySpec", "spec.paused is set; it begins once that is taken back")
+        };
+        let mut plan = at(Phase::Paused, because, Next::Wait);
         if observed.paused {
             let finding = Finding::new("Paused", true, "Annotated", crate::customer::PAUSED);
             let generation = observed.backup.metadata.generation;

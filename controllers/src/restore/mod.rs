@@ -71,7 +71,20 @@ struct Controller {
 /// Subscribes to what restores depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<Restore>>> {
     let pending = Arc::new(Pending::default());
-    caches.restores.trigger(&pending, |restore| vec![ObjectRef::from_obj(restore)]);
+    let weak = Arc::downgrade(caches);
+    caches.restores.trigger(&pending, move |restore| {
+        let mut look_at = vec![ObjectRef::from_obj(restore)];
+        // One that has ended may take the place of others.
+        if finished(restore).is_some()
+            && let Some(caches) = weak.upgrade()
+        {
+            let (namespace, _) = place(restore);
+            let actions = caches.actions_of(&(namespace, restore.spec.ip_office.clone()));
+            let restores = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Restore);
+            look_at.extend(restores.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)));
+        }
+        look_at
+    });
     let weak = Arc::downgrade(caches);
     caches.systems.trigger(&pending, move |system| {
         let actions = weak.upgrade().map(|caches| caches.actions_of(&place(system))).unwrap_or_default();
@@ -180,7 +193,7 @@ fn observe<'a>(restore: &'a Restore, system: Option<&'a IPOffice>, backup: Optio
 
 fn finished(restore: &Restore) -> Option<Finished> {
     let status = restore.status.as_ref()?;
-    Finished::of(restore, status.phase, status.completion_time.as_ref())
+    Finished::of(restore, status.phase, status.completion_time.as_ref(), !restore.spec.dry_run)
 }
 
 fn others<'a>(restore: &Restore, caches: &'a Caches) -> impl Iterator<Item = Finished> + 'a {
@@ -257,6 +270,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
             let object = caches.restores.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
         }),
+        called_off: !applying,
         held: Box::new(move |because| {
             if watching.runs.hold(&held_uid, because) {
                 watching.context.triggers.add([held.clone()]);

@@ -7,7 +7,7 @@ use crds::action::Phase;
 use crds::conditions::Finding;
 use crds::restore::RestoredElement;
 use crds::{Backup, IPOffice, Restore, RestoreStatus};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use model::ids::SystemKey;
 
@@ -15,6 +15,9 @@ use crate::action::Patience;
 use crate::action::report::{self, Because, WAITING_FOR_TURN};
 use crate::action::runs::{Outcome, State};
 use crate::action::turn::{self, Readiness};
+
+/// Objects that are applied together come one after the other: for so long one may name another that is not there yet.
+const MANIFESTS_COME_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a step has found out or done.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +111,10 @@ pub fn plan(observed: &Observed) -> Plan {
 
 fn step(observed: &Observed, previous: &RestoreStatus, phase: Phase, because: &Because, next: Next) -> Plan {
     let generation = observed.restore.metadata.generation;
-    let waits = Because::new("InProgress", "a running restore cannot be deleted; the object goes once it has ended");
+    let waits = Because::new(
+        "InProgress",
+        "before the system is told to put the backup into use, deleting calls the restore off; from then on the object goes once it has ended",
+    );
     let deletable = (phase == Phase::InProgress && observed.restore.metadata.deletion_timestamp.is_some()).then_some(&waits);
     let mut status = previous.clone();
     status.phase = Some(phase);
@@ -147,12 +153,12 @@ fn not_begun(observed: &Observed, previous: &RestoreStatus) -> Plan {
         },
     };
     let created = observed.restore.creation_timestamp().map_or(observed.now, |time| time.0);
-    let limit = created.checked_add(observed.patience.to_begin).unwrap_or(Timestamp::MAX);
+    let limit = created.checked_add(observed.patience.to_restore).unwrap_or(Timestamp::MAX);
     match Duration::try_from(limit.duration_since(observed.now)).ok().filter(|left| !left.is_zero()) {
         Some(left) => at(Phase::Waiting, waits, Next::LookAgain(left)),
         None => {
-            let hours = observed.patience.to_begin.as_secs() / 3600;
-            let message = format!("could not begin within {hours} hours: {}; order it again once that is mended", waits.message);
+            let minutes = observed.patience.to_restore.as_secs() / 60;
+            let message = format!("could not begin within {minutes} minutes: {}; order it again once that is mended", waits.message);
             at(Phase::Failed, Because::new("NotBegun", message), Next::Wait)
         }
     }
@@ -162,23 +168,27 @@ fn finding() -> Because {
     Because::new("InProgress", "the backup is looked up and checked")
 }
 
-/// Whether the Backup that is named, if one is, holds something.
+/// Whether the Backup that is named, if one is, holds something. A restore is at once: it waits for a backup that runs, never for one that is to come.
 fn backup(observed: &Observed) -> Readiness {
     let Some(name) = &observed.restore.spec.source.backup else { return Readiness::Ready };
     let Some(backup) = observed.backup else {
         let message = format!(
             "there is no Backup {name} in this namespace; where its object is gone, use source.backupId, which switchboard catalogue lists"
         );
-        return Readiness::Waits(Because::new("BackupNotFound", message));
+        let because = Because::new("BackupNotFound", message);
+        let created = observed.restore.creation_timestamp().map_or(observed.now, |time| time.0);
+        let new = observed.now.duration_since(created) < MANIFESTS_COME_WITHIN;
+        return if new { Readiness::Waits(because) } else { Readiness::Refused(because) };
     };
+    let not = |how: &str| Because::new("BackupNotComplete", format!("the Backup {name} {how}"));
     match backup.status.as_ref().and_then(|status| status.phase) {
         Some(Phase::Completed) => Readiness::Ready,
-        Some(phase @ (Phase::Failed | Phase::Stopped)) => {
-            let message =
-                format!("the Backup {name} has {}: there is nothing to restore; choose another one", phase.as_str().to_lowercase());
-            Readiness::Refused(Because::new("BackupNotComplete", message))
+        Some(Phase::Failed) => Readiness::Refused(not("has failed: there is nothing to restore; choose another one")),
+        Some(Phase::Stopped) => Readiness::Refused(not("was stopped: there is nothing to restore; choose another one")),
+        Some(Phase::Scheduled | Phase::Paused) => {
+            Readiness::Refused(not("has not begun, and restores are never scheduled; order the restore once it is complete"))
         }
-        Some(_) | None => Readiness::Waits(Because::new("BackupNotComplete", format!("the Backup {name} is not complete yet"))),
+        Some(Phase::Waiting | Phase::InProgress) | None => Readiness::Waits(not("is not complete yet")),
     }
 }
 
@@ -275,10 +285,8 @@ fn completed(observed: &Observed, previous: &RestoreStatus, report: &Report) -> 
     let because = if observed.restore.spec.dry_run {
         let differing = report.elements.iter().filter_map(|element| element.changes.as_ref());
         let files: u32 = differing.map(|changes| changes.added.saturating_add(changes.changed).saturating_add(changes.removed)).sum();
-        Because::new(
-            "DryRun",
-            format!("the backup is whole; restoring it would change {files} files, see status.elements; nothing was changed"),
-        )
+        let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        Because::new("DryRun", format!("the backup is whole; restoring it would change {files}, see status.elements; nothing was changed"))
     } else {
         Because::new(
             "Restored",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use archive::catalogue::State;
 use archive::digest::Sha256;
 use archive::element::{BackupElement, Selection};
 use archive::layout::{BackupId, Folder, Item};
@@ -13,6 +14,7 @@ use object_client::{ObjectClient, StoreError};
 use protocol::message::{Facts, ServerFacts};
 
 use crate::action::reach::{Reach, Stop};
+use crate::action::report::Because;
 
 /// A backup that can be restored.
 pub struct Source {
@@ -52,25 +54,47 @@ pub async fn find(restore: &Restore, named: Option<&Folder>, reach: &Reach) -> R
     }
     let before =
         source.latest_before.as_ref().map(|time| time.0).ok_or_else(|| Stop::failed("InvalidSource", "the source names no backup"))?;
-    let prefix = archive::layout::system_prefix(&system);
-    let catalogue = reach
-        .store(|client| {
-            let prefix = prefix.clone();
-            async move { object_client::catalogue(&client, &prefix).await }
-        })
-        .await?;
+    latest_before(restore, &system, before, reach).await
+}
+
+/// How often a backup that cannot be read is tried again before the restore says so.
+const READ_AGAIN: u32 = 5;
+
+async fn latest_before(restore: &Restore, system: &SystemKey, before: jiff::Timestamp, reach: &Reach) -> Result<Folder, Stop> {
+    let prefix = archive::layout::system_prefix(system);
     let namespace = restore.metadata.namespace.as_deref().unwrap_or_default();
-    let catalogue = catalogue.only(|manifest| manifest.ip_office.namespace == namespace);
-    if catalogue.unread(&system) {
-        return Err(Stop::again("CatalogueUnread", "some backups could not be read now, so the newest is not known"));
+    let mut tries = 0;
+    loop {
+        let catalogue = reach
+            .store(|client| {
+                let prefix = prefix.clone();
+                async move { object_client::catalogue(&client, &prefix).await }
+            })
+            .await?;
+        let catalogue = catalogue.only(|manifest| manifest.ip_office.namespace == namespace);
+        let found = catalogue.latest_before(system, before).map(Manifest::folder);
+        // Ids carry the time of their order: one that cannot be read and is older than what was found hides nothing.
+        let hides = catalogue.of(system).find_map(|entry| match &entry.state {
+            State::Unread(why) if found.as_ref().is_none_or(|found| entry.folder.id > found.id) && entry.folder.id.created() <= before => {
+                Some(format!(
+                    "the backup {} cannot be read now, so the newest is not known: {why}; name one with source.backupId",
+                    entry.folder.id
+                ))
+            }
+            _ => None,
+        });
+        match (hides, found) {
+            (None, Some(folder)) => return Ok(folder),
+            (None, None) => {
+                let message =
+                    format!("the store holds no sound backup of system {system} that was finished by {before}; see switchboard catalogue");
+                return Err(Stop::failed("NoBackup", message));
+            }
+            (Some(why), _) if tries >= READ_AGAIN => return Err(Stop::failed("CatalogueUnread", why)),
+            (Some(why), _) => reach.ask_store_again(tries, Because::new("CatalogueUnread", why)).await?,
+        }
+        tries += 1;
     }
-    let manifest = catalogue.latest_before(&system, before);
-    manifest.map(Manifest::folder).ok_or_else(|| {
-        Stop::failed(
-            "NoBackup",
-            format!("the store holds no sound backup of system {system} that was finished by {before}; see switchboard catalogue"),
-        )
-    })
 }
 
 /// Reads the manifest and sees that what is to be restored is there and fits the system.

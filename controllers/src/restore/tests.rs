@@ -137,6 +137,9 @@ fn a_backup_that_is_not_complete_is_waited_for_and_one_that_failed_is_refused() 
     };
     assert_eq!(with(None), (Phase::Waiting, "BackupNotFound".to_owned()));
     assert_eq!(with(Some(&backup(Some("InProgress")))), (Phase::Waiting, "BackupNotComplete".to_owned()));
+    assert_eq!(with(Some(&backup(Some("Scheduled")))), (Phase::Failed, "BackupNotComplete".to_owned()), "a restore is never scheduled");
+    let mistyped = plan(&Observed { now: at(60), ..observed(&order, Some(&free), State::Idle) });
+    assert_eq!(reason(&mistyped), (Phase::Failed, "BackupNotFound"), "nor does it wait for somebody to use a name");
     assert_eq!(with(Some(&backup(Some("Failed")))), (Phase::Failed, "BackupNotComplete".to_owned()));
     assert_eq!(with(Some(&backup(Some("Completed")))), (Phase::Waiting, WAITING_FOR_TURN.to_owned()));
 }

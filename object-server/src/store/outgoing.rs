@@ -52,17 +52,18 @@ type Reading = JoinHandle<io::Result<(Source, Bytes)>>;
 
 /// The bytes of a range that is inside the object.
 pub(crate) fn stream(object: Opened, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+    let key = object.record.key.clone();
     let source = Source { object, left: range, part: 0, part_start: 0, file: None };
-    try_unfold(begin(source), step)
+    try_unfold(begin(source), move |reading| step(reading, key.clone()))
 }
 
 fn begin(source: Source) -> Reading {
     spawn_blocking(move || source.read())
 }
 
-async fn step(reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
+async fn step(reading: Reading, key: String) -> io::Result<Option<(Bytes, Reading)>> {
     let (source, bytes) = reading.await.map_err(io::Error::other).and_then(|read| read).inspect_err(|error| {
-        tracing::error!(%error, "an object of the store cannot be read to its end");
+        tracing::error!(key, %error, "an object of the store cannot be read to its end");
     })?;
     // The next piece is read while this one goes out.
     Ok((!bytes.is_empty()).then(|| (bytes, begin(source))))

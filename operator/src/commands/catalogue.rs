@@ -60,7 +60,8 @@ fn to_the_second(time: jiff::Timestamp) -> String {
 }
 
 fn human(catalogue: &Catalogue) -> String {
-    let header = ["CUSTOMER", "SYSTEM", "BACKUP", "STATE", "TIME", "ELEMENTS", "SIZE", "VERIFIED", "NAME"].map(str::to_owned);
+    let header =
+        ["CUSTOMER", "SYSTEM", "BACKUP", "STATE", "TIME", "ELEMENTS", "SIZE", "VERIFIED", "SYSTEM NAME", "NAME"].map(str::to_owned);
     let rows = catalogue.entries.iter().map(|entry| {
         let manifest = entry.manifest();
         [
@@ -72,6 +73,7 @@ fn human(catalogue: &Catalogue) -> String {
             manifest.map(|manifest| manifest.totals.elements.to_string()).unwrap_or_default(),
             table::size(manifest.map_or(entry.stored, |manifest| manifest.totals.size)),
             verified(entry),
+            manifest.map(|manifest| manifest.system_name.clone()).unwrap_or_default(),
             manifest.and_then(|manifest| manifest.name.clone()).unwrap_or_default(),
         ]
     });
@@ -107,6 +109,9 @@ fn machine(catalogue: &Catalogue) -> Value {
             "reason": reason(entry),
             "time": entry.time(),
             "finished": manifest.map(|manifest| manifest.finished),
+            "namespace": manifest.map(|manifest| &manifest.ip_office.namespace),
+            "ipOffice": manifest.map(|manifest| &manifest.ip_office.name),
+            "backup": manifest.map(|manifest| &manifest.backup.name),
             "name": manifest.and_then(|manifest| manifest.name.clone()),
             "occasion": manifest.map(|manifest| manifest.occasion),
             "softwareVersion": manifest.map(|manifest| &manifest.software_version),
