@@ -167,7 +167,7 @@ async fn backups_are_listed_from_the_store_alone() {
     let line = |id: &BackupId| *lines.iter().find(|line| line.contains(id.as_str())).unwrap_or_else(|| panic!("{text}"));
     let columns: Vec<&str> = line(&other.id).split_whitespace().collect();
     let time = "2026-11-22T02:13:09Z";
-    assert_eq!(columns, ["acme2", "hq", other.id.as_str(), "Complete", time, "1", "2.0", "KiB", "no", "-"], "{text}");
+    assert_eq!(columns, ["acme2", "hq", other.id.as_str(), "Complete", time, "1", "2.0", "KiB", "no", "HQ", "-"], "{text}");
     assert!(line(&named.id).contains("Before the move?"), "{text}");
     assert!(line(&broken.id).contains("Damaged"), "{text}");
     assert!(text.contains(&format!("{} of acme1/hq is damaged: the manifest cannot be read", broken.id)), "{text}");

@@ -2,9 +2,11 @@
 
 mod manifest;
 pub mod plan;
-pub mod run;
+mod remove;
+mod run;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::sync::Arc;
 
@@ -266,18 +268,18 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     };
     let outcome = match run::carry_out(order, &reach, progress).await {
         Ok(report) => {
-            run::tidy(order, &reach, false).await;
+            remove::tidy(order, &reach, false).await;
             retain(order, controller).await;
             Outcome::Completed(report)
         }
         Err(Stop::Again(because)) => {
             if is_gone(backup, context) {
-                run::tidy(order, &reach, true).await;
+                remove::tidy(order, &reach, true).await;
             }
             Outcome::Again(because)
         }
         Err(Stop::Failed(because)) => {
-            run::tidy(order, &reach, true).await;
+            remove::tidy(order, &reach, true).await;
             Outcome::Failed(because)
         }
     };
@@ -302,7 +304,7 @@ async fn retain(order: &run::Order, controller: &Controller) {
     let (namespace, name) = place(backup);
     let system = context.caches.systems.get(&namespace, &backup.spec.ip_office);
     let zone = system.and_then(|system| system.status.as_ref().and_then(|status| status.time_zone.clone())).unwrap_or_default();
-    match run::retain(&client, &order.folder, &namespace, &zone).await {
+    match remove::retain(&client, &order.folder, &namespace, &zone).await {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => {
             tracing::info!(namespace, name, system = backup.spec.ip_office, ?removed, "older backups were removed from the store");
@@ -322,7 +324,7 @@ async fn clean_up(backup: &Backup, folder: &Folder, controller: &Controller) {
     let unless_complete = backup.spec.deletion_policy == crds::backup::DeletionPolicy::Retain;
     let outcome = match context.clients.get(&backup.spec.object_store) {
         Err(because) => Outcome::Again(because),
-        Ok(client) => match run::remove(&client, folder, unless_complete).await {
+        Ok(client) => match remove::remove(&client, folder, unless_complete).await {
             Ok(()) => Outcome::Completed(()),
             Err(error) => Outcome::Again(Because::new(error.reason(), format!("the backup cannot be deleted from the store: {error}"))),
         },

@@ -3,25 +3,20 @@
 //! Everything here may be begun again at any point, also by another process: what the system has packed it does not pack again, what the store
 //! has is not uploaded again, and the folder derives from the object's identity.
 
-use std::time::Duration;
-
 use archive::digest::{Composite, PART_SIZE, Part, Sha256};
 use archive::element::{BackupElement, Selection, manual_default};
 use archive::layout::{Folder, Item};
 use archive::manifest::{Element, Manifest};
 use crds::Backup;
 use crds::backup::StoredElement;
-use object_client::{StoreError, Upload, UploadedPart, Written};
+use object_client::{StoreError, Written};
 use protocol::link::Done;
 use protocol::message::Command;
-use protocol::transfer::{MOST_PARTS_ORDERED, Output, PackedElement, PartUpload, StoreFailure};
+use protocol::transfer::{Output, PackedElement};
 
 use super::manifest;
 use super::plan::Report;
 use crate::action::reach::{Reach, Stop};
-
-/// How long a presigned request is good for: a batch of parts on a slow line.
-const PRESIGNED_FOR: Duration = Duration::from_secs(3600);
 
 /// What the order is.
 pub struct Order {
@@ -135,7 +130,7 @@ async fn pack(order: &Order, reach: &Reach) -> Result<Packed, Stop> {
     }
 }
 
-fn unexpected(command: &str, done: &Done) -> Stop {
+pub(super) fn unexpected(command: &str, done: &Done) -> Stop {
     Stop::failed(
         "UnexpectedAnswer",
         format!("the system answered {command} with {:?}; its software does not fit this Switchboard", done.output),
@@ -158,7 +153,7 @@ async fn store(order: &Order, reach: &Reach, at: usize, packed: &PackedElement) 
     let confirmed = match confirm(reach, &described).await? {
         Some(confirmed) => confirmed,
         None => {
-            upload(reach, &described, &packed.element).await?;
+            super::upload::upload(reach, &described, &packed.element).await?;
             let confirmed = confirm(reach, &described).await?;
             confirmed.ok_or_else(|| {
                 Stop::again("ObjectNotStored", format!("the store took {key} and then did not have it; it is uploaded again"))
@@ -208,137 +203,6 @@ async fn confirm(reach: &Reach, element: &Element) -> Result<Option<bool>, Stop>
     })
 }
 
-/// What came of ordering the parts that were missing.
-struct Round {
-    /// Parts that the store had before.
-    had: usize,
-    /// Why the system stopped, where it did.
-    failure: Option<StoreFailure>,
-}
-
-/// Has the system put what is missing until the store lists all of it: that it took the parts is only said by the system.
-async fn upload(reach: &Reach, element: &Element, name: &str) -> Result<(), Stop> {
-    let (mut upload, mut own) = open(reach, element).await?;
-    let (mut tries, mut last) = (0, None);
-    loop {
-        let there = reach.store(|client| uploaded(client, upload.clone())).await?;
-        let there =
-            there.ok_or_else(|| Stop::again("UploadMissing", format!("somebody ended the upload of {}; it is begun again", upload.key)))?;
-        if !own && there.iter().any(|part| part.sha256.is_none()) {
-            // The store lists no digests: what an earlier run put may be of another packing.
-            own = true;
-            upload = replace(reach, &upload, element).await?;
-            continue;
-        }
-        let good: Vec<UploadedPart> = there.into_iter().filter_map(|part| as_described(part, element)).collect();
-        let missing: Vec<u32> = (1..=u32::try_from(element.parts.len()).unwrap_or(u32::MAX))
-            .filter(|number| !good.iter().any(|part| part.number == *number))
-            .collect();
-        if missing.is_empty() {
-            reach.moved();
-            return finish(reach, &upload, good).await;
-        }
-        if let Some(Round { had, failure }) = last {
-            let got_on = good.len() > had;
-            if got_on {
-                reach.moved();
-            }
-            tries = if got_on { 0 } else { tries + 1 };
-            if let Some(failure) = failure.or_else(|| (!got_on).then(not_there)) {
-                reach.store_failed(tries, &failure).await?;
-            }
-        }
-        last = Some(Round { had: good.len(), failure: put_all(reach, &upload, element, name, &missing).await? });
-    }
-}
-
-fn not_there() -> StoreFailure {
-    let message = "it put parts that the store does not list; they are put again".to_owned();
-    StoreFailure { status: Some(200), code: String::new(), message }
-}
-
-/// Has the system put these parts, as many at a time as fit an order, until one of them does not get there.
-async fn put_all(reach: &Reach, upload: &Upload, element: &Element, name: &str, missing: &[u32]) -> Result<Option<StoreFailure>, Stop> {
-    for batch in missing.chunks(MOST_PARTS_ORDERED) {
-        let (done, failure) = put(reach, upload, element, name, batch).await?;
-        if failure.is_some() || done < batch.len() {
-            return Ok(failure);
-        }
-    }
-    Ok(None)
-}
-
-/// The parts that are in the store; none where the store does not know the upload any more.
-async fn uploaded(client: object_client::ObjectClient, upload: Upload) -> Result<Option<Vec<UploadedPart>>, StoreError> {
-    match client.uploaded_parts(&upload).await {
-        Err(StoreError::NoUpload(_)) => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-/// The part, if it is the one that was described; with its digest, which some stores list nowhere and yet want to be told at the end.
-fn as_described(part: UploadedPart, element: &Element) -> Option<UploadedPart> {
-    let described = part.number.checked_sub(1).and_then(|at| element.parts.get(at as usize))?;
-    let same = described.size == part.size && part.sha256.is_none_or(|sha256| sha256 == described.sha256);
-    same.then_some(UploadedPart { sha256: Some(described.sha256), ..part })
-}
-
-/// The unfinished upload of this element, or a new one; and whether it is new. Of several the newest goes on.
-async fn open(reach: &Reach, element: &Element) -> Result<(Upload, bool), Stop> {
-    reach
-        .store(|client| async move {
-            let mut found = client.find_uploads(&element.key).await?;
-            found.retain(|upload| upload.key == element.key);
-            let newest = found.pop();
-            for older in found {
-                client.abort_upload(&older).await?;
-            }
-            match newest {
-                Some(upload) => Ok((upload, false)),
-                None => Ok((client.begin_upload(&element.key, Some(&element.sha256)).await?, true)),
-            }
-        })
-        .await
-}
-
-/// Puts a new upload in the place of one.
-async fn replace(reach: &Reach, upload: &Upload, element: &Element) -> Result<Upload, Stop> {
-    reach
-        .store(|client| async move {
-            client.abort_upload(upload).await?;
-            client.begin_upload(&element.key, Some(&element.sha256)).await
-        })
-        .await
-}
-
-/// Has the system put these parts. Says how many it put, and why it stopped before all were.
-async fn put(
-    reach: &Reach,
-    upload: &Upload,
-    element: &Element,
-    name: &str,
-    numbers: &[u32],
-) -> Result<(usize, Option<StoreFailure>), Stop> {
-    let orders = reach
-        .store(|client| {
-            let upload = upload.clone();
-            async move {
-                let mut orders = Vec::with_capacity(numbers.len());
-                for number in numbers {
-                    let part = element.parts[*number as usize - 1];
-                    let request = client.presign_part(&upload, *number, &part, PRESIGNED_FOR).await?;
-                    orders.push(PartUpload { number: *number, request });
-                }
-                Ok((orders, client.options().authority.clone()))
-            }
-        })
-        .await?;
-    let (parts, authority) = orders;
-    let done = reach.ask(Command::UploadParts { element: name.to_owned(), parts, authority }).await?;
-    let Some(Output::Uploaded { parts, failure }) = &done.output else { return Err(unexpected("uploadParts", &done)) };
-    Ok((parts.len(), failure.clone()))
-}
-
 /// Ends uploads that nobody finishes: where the answer to a beginning was lost there are two of one element. They cost room for ever, and nobody
 /// sees them.
 async fn end_uploads(order: &Order, reach: &Reach) -> Result<(), Stop> {
@@ -351,22 +215,6 @@ async fn end_uploads(order: &Order, reach: &Reach) -> Result<(), Stop> {
                     client.abort_upload(&upload).await?;
                 }
                 Ok(())
-            }
-        })
-        .await
-}
-
-async fn finish(reach: &Reach, upload: &Upload, mut parts: Vec<UploadedPart>) -> Result<(), Stop> {
-    parts.sort_by_key(|part| part.number);
-    reach
-        .store(|client| {
-            let (upload, parts) = (upload.clone(), parts.clone());
-            async move {
-                match client.finish_upload(&upload, &parts).await {
-                    // Finished by a try whose answer was lost; what is there is confirmed by the caller.
-                    Err(StoreError::NoUpload(_)) => Ok(()),
-                    other => other,
-                }
             }
         })
         .await
@@ -386,58 +234,4 @@ async fn write(manifest: &Manifest, reach: &Reach) -> Result<(), Stop> {
         // A manifest of another try of this very backup: the next look reads it.
         Written::OtherThere => Err(Stop::again("ManifestThere", "the manifest of this backup was written meanwhile")),
     }
-}
-
-/// What the system and, where the backup failed, the store still hold of it is removed. One try: what stays costs room and nothing else.
-pub async fn tidy(order: &Order, reach: &Reach, failed: bool) {
-    let ended = reach.link.request(&reach.key, &reach.operation, Command::EndOperation).await;
-    if let Err(error) = ended {
-        tracing::info!(system = reach.system.1, %error, "the system was not told that the backup has ended; it drops what it packed at the next one");
-    }
-    if failed
-        && let Ok(client) = reach.clients.get(&reach.store)
-        && let Err(error) = remove(&client, &order.folder, true).await
-    {
-        tracing::info!(folder = order.folder.prefix(), %error, "parts of a backup that failed stay in the store for now");
-    }
-}
-
-/// Removes a folder, the manifest first, and its unfinished uploads. With `unless_complete` a backup that has a manifest stays.
-///
-/// # Errors
-/// The store's.
-pub async fn remove(client: &object_client::ObjectClient, folder: &Folder, unless_complete: bool) -> Result<(), StoreError> {
-    let (prefix, manifest) = (folder.prefix(), folder.key(&Item::Manifest));
-    let mut keys = Vec::new();
-    client.list(&prefix, |key, _| keys.push(key.to_owned())).await?;
-    if unless_complete && keys.contains(&manifest) {
-        return Ok(());
-    }
-    keys.sort_by_key(|key| *key != manifest);
-    client.delete(&keys).await?;
-    for upload in client.find_uploads(&prefix).await? {
-        client.abort_upload(&upload).await?;
-    }
-    Ok(())
-}
-
-/// Keeps what retention says of the system's backups, and removes the rest (BACKUP-1, promise 3). Returns what was removed.
-///
-/// # Errors
-/// The store's; nothing is removed that was not listed and read in the same look.
-pub async fn retain(client: &object_client::ObjectClient, folder: &Folder, namespace: &str, zone: &str) -> Result<Vec<String>, StoreError> {
-    let catalogue = object_client::catalogue(client, &archive::layout::system_prefix(&folder.system)).await?;
-    // A namespace is one tenancy: who takes the ids of a system that is gone does not rule its backups.
-    let catalogue = catalogue.only(|manifest| manifest.ip_office.namespace == namespace);
-    let Some(held) = catalogue.held(&folder.system) else { return Ok(Vec::new()) };
-    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let plan = archive::retention::plan(&held, jiff::Timestamp::now(), &zone);
-    let mut removed = Vec::new();
-    for (id, why) in plan.removed() {
-        let Some(entry) = catalogue.find(&folder.system, id) else { continue };
-        let keys: Vec<String> = entry.keys_to_remove().into_iter().map(str::to_owned).collect();
-        client.delete(&keys).await?;
-        removed.push(format!("{id}: {why}"));
-    }
-    Ok(removed)
 }
