@@ -11,7 +11,7 @@ Starts a bare control plane with its object store and an operator as two process
 
 Ends with 1 where the rate is below 90 % of the plain client's, or the operator's memory grows by more than 20 MB.
 """
-import argparse, base64, glob, json, os, re, shutil, statistics, subprocess, tempfile, threading, time
+import argparse, base64, glob, hashlib, json, os, re, shutil, statistics, subprocess, tempfile, threading, time
 from load import ALL, GROUP, Operator, Plane
 
 SIMULATION = "/apis/simulation.switchboard.dev/v1alpha1"
@@ -84,14 +84,18 @@ class Fleet:
         put = [int(found) for found in re.findall(r"^\s*(\d+)mS BKP: \d+ parts of .* put into the store", log, re.M)]
         return (put[-1] - packed[-1]) / 1000
 
-    def plain(self, backup):
+    def plain(self, backup, checksums):
         """The same parts by curl, each an object of its own; then they are removed again."""
         folder = self.get("backups", backup)["status"]["folder"]
         stored = glob.glob(os.path.join(self.plane.data, "objects", "buckets", "switchboard", "objects", folder, "elements", "*", "part-*"))
         common = f'user = "switchboard:{self.key}"\naws-sigv4 = "aws:amz:us-east-1:s3"\ncacert = "{self.authority}"\n' \
                  'header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"\nfail\nsilent\nshow-error\noutput = "/dev/null"\n'
         urls = [f"{self.endpoint}/switchboard/plain/{number}" for number, _ in enumerate(stored)]
-        put = "next\n".join(f'url = "{url}"\nupload-file = "{path}"\n{common}' for url, path in zip(urls, stored))
+        # As a client that has its checksums verified, as the AWS tools do with --checksum-algorithm SHA256; told beforehand, as a system tells them.
+        digest = lambda path: base64.b64encode(hashlib.sha256(open(path, "rb").read()).digest()).decode()
+        header = lambda path: f'header = "x-amz-checksum-sha256: {digest(path)}"\n' if checksums else ""
+        put = "next\n".join(f'url = "{url}"\nupload-file = "{path}"\n{header(path)}{common}' for url, path in zip(urls, stored))
+        os.sync()
         began = time.monotonic()
         subprocess.run(["curl", "--parallel", "--parallel-max", str(AT_A_TIME), "-K", "-"], input=put, text=True, check=True)
         seconds = time.monotonic() - began
@@ -103,14 +107,15 @@ class Fleet:
 def rate(fleet, options):
     fleet.system("large", options.megabytes)
     fleet.await_(lambda: fleet.ready("large"), 300)
-    ours, plain, size = [], [], 0
+    ours, plain, bare, size = [], [], [], 0
     for run in range(options.runs):
         fleet.order(f"large{run}", "large")
         fleet.await_(lambda: fleet.over(f"large{run}"), 1200)
         ours.append(fleet.seconds_of_transfer("large"))
-        seconds, size = fleet.plain(f"large{run}")
+        seconds, size = fleet.plain(f"large{run}", True)
         plain.append(seconds)
-    return ours, plain, size
+        bare.append(fleet.plain(f"large{run}", False)[0])
+    return ours, plain, bare, size
 
 
 def memory(fleet, operator, options):
@@ -151,14 +156,15 @@ def main():
         plane = Plane(binary, folder, options.ports)
         operator = Operator(binary, folder, plane, options.ports + 1, options.ports + 2)
         fleet = Fleet(plane)
-        ours, plain, size = rate(fleet, options)
+        ours, plain, bare, size = rate(fleet, options)
         before, highest, after, seconds = memory(fleet, operator, options)
         megabytes = size / 1e6
         rates = lambda all_seconds: ", ".join(f"{megabytes / s:.0f}" for s in all_seconds)
         ratio = statistics.median(plain) / statistics.median(ours)
         print(f"| measured | figure |\n|---|---|")
         print(f"| backup of {megabytes:.0f} MB: MB/s from packed to stored, each run | {rates(ours)} |")
-        print(f"| curl, the same parts, {AT_A_TIME} at a time: MB/s, each run | {rates(plain)} |")
+        print(f"| curl, the same parts with their SHA-256, {AT_A_TIME} at a time: MB/s, each run | {rates(plain)} |")
+        print(f"| the same without checksums | {rates(bare)} |")
         print(f"| backup against curl, medians (target: at least 90 %) | {100 * ratio:.0f} % |")
         print(f"| {options.systems} backups of {options.each} MB at once, s | {seconds:.1f} |")
         print(f"| memory of the operator before, at most, after, MB PSS (target: flat) | {before:.0f}, {highest:.0f}, {after:.0f} |")

@@ -2,18 +2,18 @@
 //! goes on, and the next order finds it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archive::digest::Sha256;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use protocol::transfer::{Output, PartUpload, PresignedRequest, StoreFailure};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +27,7 @@ use crate::transfer::store::{Body, Connection, Dialer, Pulse, Target, broken, fa
 /// Parts at a time.
 const AT_A_TIME: usize = 4;
 /// Bytes read from the disk at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 256 * 1024;
 
 /// The upload of one packed element.
 #[derive(Debug)]
@@ -283,7 +283,7 @@ impl Upload {
 /// A part being read from the disk.
 struct Reading {
     archive: PathBuf,
-    file: Option<tokio::fs::File>,
+    file: Option<File>,
     offset: u64,
     left: u64,
     sent: u64,
@@ -297,13 +297,13 @@ impl Reading {
         if self.left == 0 {
             return Ok(None);
         }
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => open_at(&self.archive, self.offset).await?,
-        };
         let want = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
-        let mut piece = BytesMut::zeroed(want);
-        file.read_exact(&mut piece).await?;
+        let (archive, offset, file) = (self.archive.clone(), self.offset, self.file.take());
+        let read = tokio::task::spawn_blocking(move || {
+            let file = file.map_or_else(|| open_at(&archive, offset), Ok)?;
+            read_piece(&file, want).map(|piece| (file, piece))
+        });
+        let (file, mut piece) = read.await.map_err(io::Error::other)??;
         if self.sent == 0 && self.line.faults().transfers.corrupt {
             piece[0] ^= 0xff;
         }
@@ -313,12 +313,19 @@ impl Reading {
         self.sent += want as u64;
         self.left -= want as u64;
         self.file = Some(file);
-        Ok(Some((Frame::data(piece.freeze()), self)))
+        Ok(Some((Frame::data(Bytes::from(piece)), self)))
     }
 }
 
-async fn open_at(path: &Path, offset: u64) -> io::Result<tokio::fs::File> {
-    let mut file = tokio::fs::File::open(path).await?;
-    file.seek(io::SeekFrom::Start(offset)).await?;
+fn open_at(path: &Path, offset: u64) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
     Ok(file)
+}
+
+/// Reads straight into memory that nobody cleared before: the bytes are touched once.
+fn read_piece(file: &File, want: usize) -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(want);
+    file.take(want as u64).read_to_end(&mut piece)?;
+    if piece.len() == want { Ok(piece) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
