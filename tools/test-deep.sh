@@ -46,6 +46,15 @@ load=docs/reports/load.md
   tools/scaling.py --check > /dev/null
   tools/load.py "$target/debug/switchboard" --rest "$rest"
 } | tee "$load" || load_missed=yes
+transfer=docs/reports/transfer.md
+{
+  echo "# Transfer report"
+  echo
+  echo "Made by \`make test-deep\` on $(date -u +%Y-%m-%d), $(nproc) cores, profile \`dev\`: \`tools/transfer.py $target/debug/switchboard --runs 5\`, embedded store."
+  echo "Load before it ran: $(cut -d' ' -f1-3 /proc/loadavg)."
+  echo
+  tools/transfer.py "$target/debug/switchboard" --runs 5 2> /dev/null
+} | tee "$transfer" || transfer_missed=yes
 sweep=docs/reports/sweep.md
 {
   echo "# Crash sweep report"
@@ -60,7 +69,7 @@ sweep=docs/reports/sweep.md
   echo '```'
 } | tee "$sweep"
 # A target that was missed fails the whole, once all else has run.
-if [ -n "${load_missed:-}" ]; then
-  echo "a target of $load was missed" >&2
+if [ -n "${load_missed:-}${transfer_missed:-}" ]; then
+  echo "a target was missed:${load_missed:+ $load}${transfer_missed:+ $transfer}" >&2
   exit 1
 fi

@@ -137,6 +137,16 @@ impl Line {
         Ok(())
     }
 
+    /// Most bytes to pass at a time after `sent` of a part or element: few where something is to go wrong, so that it does at the very byte.
+    pub fn piece(&self, sent: u64) -> u64 {
+        let faults = self.faults();
+        let breaks = faults.transfers.breaks.as_ref().map(|breaks| thousand(breaks.after_kilobytes));
+        if breaks.is_none() && faults.transfers.kilobytes_per_second.is_none() && faults.reboot_during.is_none() {
+            return u64::MAX;
+        }
+        breaks.and_then(|after| after.checked_sub(sent)).filter(|left| *left > 0).map_or(SMALL_PIECE, |left| left.min(SMALL_PIECE))
+    }
+
     /// As [`Line::pass`], for work on the disk, on a thread that may wait. Gives whether it goes on.
     pub fn works(&self, work: Work, done: u64) -> bool {
         let fault = self.faults().reboot_during;
@@ -161,6 +171,9 @@ impl Line {
         tokio::time::sleep_until(turn).await;
     }
 }
+
+/// Bytes passed at a time where something is to go wrong.
+const SMALL_PIECE: u64 = 16 * 1024;
 
 /// Time that bytes take at a rate of kilobytes a second.
 pub fn time_for(bytes: u64, kilobytes_per_second: u32) -> Duration {

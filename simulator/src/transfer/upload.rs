@@ -27,7 +27,7 @@ use crate::transfer::store::{Body, Connection, Dialer, Pulse, Target, broken, fa
 /// Parts at a time.
 const AT_A_TIME: usize = 4;
 /// Bytes read from the disk at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 96 * 1024;
 
 /// The upload of one packed element.
 #[derive(Debug)]
@@ -297,7 +297,7 @@ impl Reading {
         if self.left == 0 {
             return Ok(None);
         }
-        let want = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        let want = usize::try_from(self.left.min(self.line.piece(self.sent))).unwrap_or(PIECE).min(PIECE);
         let (archive, offset, file) = (self.archive.clone(), self.offset, self.file.take());
         let read = tokio::task::spawn_blocking(move || {
             let file = file.map_or_else(|| open_at(&archive, offset), Ok)?;
