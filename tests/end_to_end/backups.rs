@@ -290,3 +290,49 @@ fn a_scheduled_backup_is_paused_resumed_stopped_and_deleted_and_never_changed() 
     assert!(refused.code != 0 && refused.error.contains("cannot be changed"), "{}", refused.error);
     kubectl.ok(&["delete", "restore", "r", "-n", SPACE, "--timeout=20s"]);
 }
+
+#[test]
+fn a_restore_is_called_off_by_its_deletion_until_the_system_was_told_to_use_it_and_then_it_is_waited_for() {
+    let plane = Switchboard::start(&[]);
+    let kubectl = plane.kubectl();
+    kubectl.apply(&objects::tenancy(SPACE));
+    let [office, mut simulated] = network("hq");
+    kubectl.apply(&[office, simulated.clone()]);
+    kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
+    kubectl.apply(&[order("Backup", "first", &json!({"ipOffice": "hq"}))]);
+    kubectl.wait(SPACE, "backup/first", "condition=Complete");
+    let in_use = content(&plane, &kubectl, "hq");
+    let scratch = Folder::new();
+    let (before, spoilt) = (scratch.path().join("before"), scratch.path().join("spoilt"));
+    copy(&in_use, &before);
+    spoil(&in_use);
+    copy(&in_use, &spoilt);
+    let starts = || kubectl.field(SPACE, "ipo/hq", "{.status.started}");
+    let unlocked = || kubectl.field(SPACE, "ipo/hq", "{.status.operation}").is_empty();
+    let (started, source) = (starts(), json!({"ipOffice": "hq", "source": {"backup": "first"}}));
+    // Slow enough to be met while it fetches.
+    simulated["spec"]["causes"]["faults"] = json!({"transfers": {"kilobytesPerSecond": 4}});
+    simulated["spec"]["causes"]["restore"] = json!({"outageSeconds": 5});
+    kubectl.apply(&[simulated.clone()]);
+    kubectl.apply(&[order("Restore", "unwanted", &source)]);
+    harness::wait::until_true("the system to fetch", harness::wait::SOON, || {
+        kubectl.field(SPACE, "restore/unwanted", "{.status.progress}").ends_with("elements fetched and checked")
+    });
+    kubectl.ok(&["delete", "restore", "unwanted", "-n", SPACE, "--timeout=40s"]);
+    harness::wait::until_true("the lock to be free", harness::wait::SOON, unlocked);
+    assert_eq!((differences(&spoilt, &in_use).as_str(), starts()), ("", started.clone()), "the system was not touched");
+    // Told to put it into use, the system does so.
+    simulated["spec"]["causes"]["faults"] = json!({});
+    kubectl.apply(&[simulated]);
+    kubectl.apply(&[order("Restore", "late", &source)]);
+    harness::wait::until_true("the system to be told", harness::wait::SOON, || {
+        !kubectl.field(SPACE, "restore/late", "{.status.applyingSince}").is_empty()
+    });
+    kubectl.ok(&["delete", "restore", "late", "-n", SPACE, "--wait=false"]);
+    kubectl.wait_for_field(SPACE, "restore/late", "{.status.conditions[?(@.type==\"Deletable\")].reason}", "InProgress");
+    assert_eq!(kubectl.field(SPACE, "ipo/hq", "{.status.operation.name}"), "late", "the lock is kept");
+    kubectl.ok(&["wait", "restore/late", "-n", SPACE, "--for=delete", "--timeout=60s"]);
+    assert_eq!(differences(&before, &in_use), "");
+    assert_ne!(starts(), started);
+    harness::wait::until_true("the lock to be free", harness::wait::SOON, unlocked);
+}
