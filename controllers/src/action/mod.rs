@@ -5,12 +5,14 @@
 //! | [`finished`] | which finished objects go (pure) |
 //! | [`lock`] | who may work on a system (pure) |
 //! | [`turn`] | whether an action may begin, waits, or is refused (pure) |
+//! | [`ordered`] | what is alike in their kinds |
 //! | [`reach`] | asking the system and the store, with patience |
 //! | [`runs`] | what is under way in this process |
 //! | [`report`] | conditions (pure) |
 
 pub mod finished;
 pub mod lock;
+pub mod ordered;
 pub mod reach;
 pub mod report;
 pub mod runs;

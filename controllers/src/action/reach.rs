@@ -1,5 +1,6 @@
 //! Asking the system and the store for what an action needs, with patience: what passes is tried again until nothing has moved for too long.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,6 +43,21 @@ impl Stop {
 
 /// The way of one action to its system and its store.
 pub struct Reach {
+    parts: Parts,
+    progress: Progress,
+    /// Who it was said to wait for.
+    waits_for: Mutex<Option<Party>>,
+}
+
+impl Deref for Reach {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// What a [`Reach`] is made from.
+pub struct Parts {
     /// The way to systems.
     pub link: Arc<dyn SystemLink>,
     /// What is known of the cluster.
@@ -70,9 +86,6 @@ pub struct Reach {
     pub called_off: bool,
     /// Is told why the action gets on no further for now, and when it does again: people should not have to guess.
     pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
-    progress: Progress,
-    /// Who it was said to wait for.
-    waits_for: Mutex<Option<Party>>,
 }
 
 /// What passes sooner is not worth a word.
@@ -109,62 +122,10 @@ impl Progress {
     }
 }
 
-/// What [`Reach`] is made from.
-pub struct Parts {
-    /// As in [`Reach`].
-    pub link: Arc<dyn SystemLink>,
-    /// As in [`Reach`].
-    pub caches: Arc<Caches>,
-    /// As in [`Reach`].
-    pub clients: Arc<Clients>,
-    /// As in [`Reach`].
-    pub store: String,
-    /// As in [`Reach`].
-    pub key: SystemKey,
-    /// As in [`Reach`].
-    pub system: Place,
-    /// As in [`Reach`].
-    pub system_uid: String,
-    /// As in [`Reach`].
-    pub uid: String,
-    /// As in [`Reach`].
-    pub deadline: jiff::Timestamp,
-    /// As in [`Reach`].
-    pub operation: String,
-    /// As in [`Reach`].
-    pub patience: Patience,
-    /// As in [`Reach`].
-    pub unwanted: Box<dyn Fn() -> bool + Send + Sync>,
-    /// As in [`Reach`].
-    pub called_off: bool,
-    /// As in [`Reach`].
-    pub held: Box<dyn Fn(Option<Because>) + Send + Sync>,
-}
-
 impl Reach {
     /// A way that begins now.
     pub fn new(parts: Parts) -> Self {
-        let Parts { link, caches, clients, store, key, system, system_uid, uid, deadline, operation, patience, unwanted, called_off, held } =
-            parts;
-        let (progress, waits_for) = (Progress::new(), Mutex::new(None));
-        Self {
-            link,
-            caches,
-            clients,
-            store,
-            key,
-            system,
-            system_uid,
-            uid,
-            deadline,
-            operation,
-            patience,
-            unwanted,
-            called_off,
-            held,
-            progress,
-            waits_for,
-        }
+        Self { parts, progress: Progress::new(), waits_for: Mutex::new(None) }
     }
 
     /// The action is nearer to its end than before.

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Patience;
-use crate::action::finished::Finished;
+use crate::action::ordered;
 use crate::action::reach::{Parts, Reach, Stop};
 use crate::action::report::Because;
 use crate::action::runs::{Outcome, Runs};
@@ -76,36 +76,7 @@ enum Order {
 /// Subscribes to what backups depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<Backup>>> {
     let pending = Arc::new(Pending::default());
-    let weak = Arc::downgrade(caches);
-    caches.backups.trigger(&pending, move |backup| {
-        let mut look_at = vec![ObjectRef::from_obj(backup)];
-        // One that has ended may take the place of others.
-        if finished(backup).is_some()
-            && let Some(caches) = weak.upgrade()
-        {
-            let (namespace, _) = place(backup);
-            let actions = caches.actions_of(&(namespace, backup.spec.ip_office.clone()));
-            let backups = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Backup);
-            look_at.extend(backups.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)));
-        }
-        look_at
-    });
-    let weak = Arc::downgrade(caches);
-    caches.systems.trigger(&pending, move |system| {
-        let actions = weak.upgrade().map(|caches| caches.actions_of(&place(system))).unwrap_or_default();
-        let backups = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Backup);
-        backups.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)).collect()
-    });
-    let weak = Arc::downgrade(caches);
-    caches.stores.trigger(&pending, move |store| {
-        let Some(caches) = weak.upgrade() else { return Vec::new() };
-        let name = store.name_any();
-        let open = |backup: &Backup| {
-            let over = backup.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final);
-            backup.spec.object_store == name && (!over || backup.metadata.deletion_timestamp.is_some())
-        };
-        caches.backups.store().state().iter().filter(|backup| open(backup)).map(|backup| ObjectRef::from_obj(backup.as_ref())).collect()
-    });
+    ordered::trigger(caches, &pending, |backup: &Backup| &backup.spec.object_store);
     pending
 }
 
@@ -133,7 +104,7 @@ async fn reconcile(backup: Arc<Backup>, controller: Arc<Controller>) -> Result<A
         crate::finalizer::set(&api, &backup, FINALIZER, true).await?;
     }
     write(&backup, &plan, &controller).await?;
-    if backup.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final) {
+    if ordered::is_over(backup.as_ref()) {
         // Only what the cache shows as over is forgotten: before, a look would take it for one that broke off.
         controller.runs.forget(&uid);
     }
@@ -174,23 +145,11 @@ fn observe<'a>(backup: &'a Backup, system: Option<&'a IPOffice>, controller: &Co
         store: context.clients.get(&backup.spec.object_store).map(drop),
         run: controller.runs.state(&uid),
         clean_up: controller.clean_ups.state(&uid),
-        outnumbered: finished(backup).is_some_and(|own| own.is_outnumbered(others(backup, &context.caches))),
+        outnumbered: ordered::is_outnumbered(backup, &context.caches),
         paused: backup.annotations().contains_key(PAUSED_ANNOTATION),
         patience: context.patience,
         now: jiff::Timestamp::now(),
     }
-}
-
-fn finished(backup: &Backup) -> Option<Finished> {
-    let status = backup.status.as_ref()?;
-    Finished::of(backup, status.phase, status.completion_time.as_ref(), true)
-}
-
-fn others<'a>(backup: &Backup, caches: &'a Caches) -> impl Iterator<Item = Finished> + 'a {
-    let (namespace, _) = place(backup);
-    let actions = caches.actions_of(&(namespace, backup.spec.ip_office.clone()));
-    let backups = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Backup);
-    backups.filter_map(|(_, (namespace, name))| caches.backups.get(&namespace, &name)).filter_map(|other| finished(&other))
 }
 
 async fn write(backup: &Backup, plan: &Plan, controller: &Controller) -> Result<(), ReconcileError> {
@@ -232,11 +191,9 @@ async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<Order
 async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     let context = &controller.context;
     let backup = &order.backup;
-    let (namespace, name) = place(backup);
+    let (namespace, _) = place(backup);
     let uid = backup.uid().unwrap_or_default();
     let reference: ObjectRef<Backup> = ObjectRef::from_obj(backup);
-    let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
-    let here = (namespace.clone(), name.clone());
     let (watching, held_uid, held) = (Arc::clone(controller), uid.clone(), reference.clone());
     let reach = Reach::new(Parts {
         link: Arc::clone(&context.link),
@@ -250,10 +207,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         uid: uid.clone(),
         deadline: context.patience.deadline(order.backup.status.as_ref().and_then(|status| status.start_time.as_ref())),
         patience: context.patience,
-        unwanted: Box::new(move || {
-            let object = caches.backups.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
-            object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
-        }),
+        unwanted: Box::new(ordered::unwanted(backup, &context.caches)),
         // A running backup cannot be deleted (JOB-3): the object waits.
         called_off: false,
         held: Box::new(move |because| {
@@ -273,7 +227,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
             Outcome::Completed(report)
         }
         Err(Stop::Again(because)) => {
-            if is_gone(backup, context) {
+            if ordered::is_gone(backup, &context.caches) {
                 remove::tidy(order, &reach, true).await;
             }
             Outcome::Again(because)
@@ -284,16 +238,10 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         }
     };
     controller.runs.end(&uid, outcome);
-    if is_gone(backup, context) {
+    if ordered::is_gone(backup, &context.caches) {
         controller.runs.forget(&uid);
     }
     context.triggers.add([reference.clone()]);
-}
-
-/// Whether the very object is there no more: somebody took its finalizer off. Then nobody else sees to what it leaves.
-fn is_gone(backup: &Backup, context: &Context) -> bool {
-    let (namespace, name) = place(backup);
-    context.caches.backups.get(&namespace, &name).is_none_or(|there| there.uid() != backup.uid())
 }
 
 /// A backup that is complete stays so whatever comes of this; the next one tries again.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use crds::action::Phase;
 use crds::{IPOffice, PAUSED_ANNOTATION};
 use futures::StreamExt as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt as _};
@@ -29,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::lock::{Candidate, Standing};
+use crate::action::ordered::Ordered;
 use crate::action::report::WAITING_FOR_TURN;
 use crate::caches::Caches;
 use crate::error::ReconcileError;
@@ -210,33 +210,24 @@ fn observe<'a>(system: &'a IPOffice, key: SystemKey, context: &Context) -> Obser
 /// The actions that name a system, as they stand.
 fn actions(caches: &Caches, system: &Place) -> Vec<Candidate> {
     let candidate = |(kind, (namespace, name)): Action| match kind {
-        ActionKind::Backup => {
-            let backup = caches.backups.get(&namespace, &name)?;
-            let status = backup.status.as_ref();
-            let standing = standing(backup.as_ref(), status.and_then(|status| status.phase), status.map(|status| &status.conditions[..]));
-            Some(Candidate { kind, name, uid: backup.uid()?, age: age(backup.as_ref()), standing })
-        }
-        ActionKind::Restore => {
-            let restore = caches.restores.get(&namespace, &name)?;
-            let status = restore.status.as_ref();
-            let standing = standing(restore.as_ref(), status.and_then(|status| status.phase), status.map(|status| &status.conditions[..]));
-            Some(Candidate { kind, name, uid: restore.uid()?, age: age(restore.as_ref()), standing })
-        }
+        ActionKind::Backup => candidate(caches.backups.get(&namespace, &name)?.as_ref()),
+        ActionKind::Restore => candidate(caches.restores.get(&namespace, &name)?.as_ref()),
     };
     caches.actions_of(system).into_iter().filter_map(candidate).collect()
 }
 
-fn standing<K: kube::Resource>(action: &K, phase: Option<Phase>, conditions: Option<&[Condition]>) -> Standing {
+fn candidate<K: Ordered>(action: &K) -> Option<Candidate> {
     let waits_for_turn = || {
-        let complete = conditions.unwrap_or_default().iter().find(|condition| condition.type_ == "Complete");
+        let complete = action.conditions().iter().find(|condition| condition.type_ == "Complete");
         complete.is_some_and(|condition| condition.reason == WAITING_FOR_TURN)
     };
-    match phase {
+    let standing = match action.phase() {
         Some(phase) if phase.is_final() => Standing::Over,
         Some(Phase::InProgress) => Standing::Working,
         Some(Phase::Waiting) if waits_for_turn() && action.meta().deletion_timestamp.is_none() => Standing::Wants,
         Some(_) | None => Standing::Waits,
-    }
+    };
+    Some(Candidate { kind: K::KIND, name: action.name_any(), uid: action.uid()?, age: age(action), standing })
 }
 
 /// Tells the gateway when the credentials are others than at the last look: by place and by version of the Secret.

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::Patience;
-use crate::action::finished::Finished;
+use crate::action::ordered;
 use crate::action::reach::{Parts, Reach, Stop};
 use crate::action::report::Because;
 use crate::action::runs::{Outcome, Runs};
@@ -71,48 +71,16 @@ struct Controller {
 /// Subscribes to what restores depend on. Before the caches are fed.
 pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<Restore>>> {
     let pending = Arc::new(Pending::default());
-    let weak = Arc::downgrade(caches);
-    caches.restores.trigger(&pending, move |restore| {
-        let mut look_at = vec![ObjectRef::from_obj(restore)];
-        // One that has ended may take the place of others.
-        if finished(restore).is_some()
-            && let Some(caches) = weak.upgrade()
-        {
-            let (namespace, _) = place(restore);
-            let actions = caches.actions_of(&(namespace, restore.spec.ip_office.clone()));
-            let restores = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Restore);
-            look_at.extend(restores.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)));
-        }
-        look_at
-    });
-    let weak = Arc::downgrade(caches);
-    caches.systems.trigger(&pending, move |system| {
-        let actions = weak.upgrade().map(|caches| caches.actions_of(&place(system))).unwrap_or_default();
-        let restores = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Restore);
-        restores.map(|(_, (namespace, name))| ObjectRef::new(&name).within(&namespace)).collect()
-    });
-    let open = |restore: &Restore| !restore.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final);
+    ordered::trigger(caches, &pending, |restore: &Restore| &restore.spec.object_store);
     let weak = Arc::downgrade(caches);
     caches.backups.trigger(&pending, move |backup| {
         let Some(caches) = weak.upgrade() else { return Vec::new() };
         let (namespace, name) = place(backup);
         let waits = |restore: &Restore| {
-            open(restore) && restore.namespace().as_ref() == Some(&namespace) && restore.spec.source.backup.as_ref() == Some(&name)
+            !ordered::is_over(restore)
+                && restore.namespace().as_ref() == Some(&namespace)
+                && restore.spec.source.backup.as_ref() == Some(&name)
         };
-        caches
-            .restores
-            .store()
-            .state()
-            .iter()
-            .filter(|restore| waits(restore))
-            .map(|restore| ObjectRef::from_obj(restore.as_ref()))
-            .collect()
-    });
-    let weak = Arc::downgrade(caches);
-    caches.stores.trigger(&pending, move |store| {
-        let Some(caches) = weak.upgrade() else { return Vec::new() };
-        let name = store.name_any();
-        let waits = |restore: &Restore| open(restore) && restore.spec.object_store == name;
         caches
             .restores
             .store()
@@ -150,7 +118,7 @@ async fn reconcile(restore: Arc<Restore>, controller: Arc<Controller>) -> Result
         crate::finalizer::set(&api, &restore, FINALIZER, true).await?;
     }
     write(&restore, &plan, &controller).await?;
-    if restore.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_final) {
+    if ordered::is_over(restore.as_ref()) {
         // Only what the cache shows as over is forgotten: before, a look would take it for one that broke off.
         controller.runs.forget(&uid);
     }
@@ -184,23 +152,11 @@ fn observe<'a>(restore: &'a Restore, system: Option<&'a IPOffice>, backup: Optio
         backup,
         store: context.clients.get(&restore.spec.object_store).map(drop),
         run: controller.runs.state(&restore.uid().unwrap_or_default()),
-        outnumbered: finished(restore).is_some_and(|own| own.is_outnumbered(others(restore, &context.caches))),
+        outnumbered: ordered::is_outnumbered(restore, &context.caches),
         paused: restore.annotations().contains_key(PAUSED_ANNOTATION),
         patience: context.patience,
         now: jiff::Timestamp::now(),
     }
-}
-
-fn finished(restore: &Restore) -> Option<Finished> {
-    let status = restore.status.as_ref()?;
-    Finished::of(restore, status.phase, status.completion_time.as_ref(), !restore.spec.dry_run)
-}
-
-fn others<'a>(restore: &Restore, caches: &'a Caches) -> impl Iterator<Item = Finished> + 'a {
-    let (namespace, _) = place(restore);
-    let actions = caches.actions_of(&(namespace, restore.spec.ip_office.clone()));
-    let restores = actions.into_iter().filter(|(kind, _)| *kind == ActionKind::Restore);
-    restores.filter_map(|(_, (namespace, name))| caches.restores.get(&namespace, &name)).filter_map(|other| finished(&other))
 }
 
 async fn write(restore: &Restore, plan: &Plan, controller: &Controller) -> Result<(), ReconcileError> {
@@ -236,7 +192,7 @@ async fn work(controller: Arc<Controller>, orders: mpsc::UnboundedReceiver<run::
 async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
     let context = &controller.context;
     let restore = &order.restore;
-    let (namespace, name) = place(restore);
+    let (namespace, _) = place(restore);
     let uid = restore.uid().unwrap_or_default();
     let reference: ObjectRef<Restore> = ObjectRef::from_obj(restore);
     let Some(system) = context.caches.systems.get(&namespace, &restore.spec.ip_office) else {
@@ -245,9 +201,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         context.triggers.add([reference]);
         return;
     };
-    let (caches, own_uid) = (Arc::clone(&context.caches), uid.clone());
-    let here = (namespace.clone(), name);
-    let own = here.clone();
+    let unwanted = ordered::unwanted(restore, &context.caches);
     let applying = matches!(order.stage, Stage::Apply(_));
     let (watching, held_uid, held) = (Arc::clone(controller), uid.clone(), reference.clone());
     let reach = Reach::new(Parts {
@@ -262,14 +216,8 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         uid: uid.clone(),
         deadline: context.patience.deadline(restore.status.as_ref().and_then(|status| status.start_time.as_ref())),
         patience: context.patience,
-        unwanted: Box::new(move || {
-            // A system that was told to put a backup into use does so: whoever deletes the object meanwhile waits for the end.
-            if applying {
-                return false;
-            }
-            let object = caches.restores.get(&here.0, &here.1).filter(|object| object.uid().as_deref() == Some(&own_uid));
-            object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
-        }),
+        // A system that was told to put a backup into use does so: whoever deletes the object meanwhile waits for the end.
+        unwanted: Box::new(move || !applying && unwanted()),
         called_off: !applying,
         held: Box::new(move |because| {
             if watching.runs.hold(&held_uid, because) {
@@ -287,7 +235,7 @@ async fn carry_out(order: &run::Order, controller: &Arc<Controller>) {
         Err(Stop::Failed(because)) => Outcome::Failed(because),
     };
     // Somebody took the finalizer off: nobody else sees to what it leaves.
-    let gone = context.caches.restores.get(&own.0, &own.1).is_none_or(|there| there.uid().as_deref() != Some(&uid));
+    let gone = ordered::is_gone(restore, &context.caches);
     if gone || matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
         // A system that has just come back is not signed in for a moment. What it fetched costs room there and nothing else: one try.
         let _ = tokio::time::timeout(SIGN_IN, run::facts(&reach)).await;
