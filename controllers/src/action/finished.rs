@@ -11,6 +11,8 @@ use super::MOST_FINISHED;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finished {
     ended: Option<Timestamp>,
+    /// Times in the API have whole seconds: of one second the later write is the later end. Where versions are no numbers, they do not count.
+    version: Option<u64>,
     created: Option<Timestamp>,
     name: String,
     counts: bool,
@@ -22,6 +24,7 @@ impl Finished {
         let phase = phase.filter(|phase| phase.is_final())?;
         Some(Self {
             ended: ended.map(|time| time.0),
+            version: object.resource_version().and_then(|version| version.parse().ok()),
             created: object.creation_timestamp().map(|time| time.0),
             name: object.name_any(),
             counts: counts && phase == Phase::Completed,
@@ -41,7 +44,15 @@ mod tests {
 
     fn at(second: i64, counts: bool) -> Finished {
         let time = Timestamp::from_second(second).ok();
-        Finished { ended: time, created: time, name: format!("a{second}"), counts }
+        Finished { ended: time, version: None, created: time, name: format!("a{second}"), counts }
+    }
+
+    #[test]
+    fn of_one_second_the_one_that_was_written_last_is_the_newest() {
+        let write = |version, name: &str| Finished { version: Some(version), name: name.into(), ..at(1, false) };
+        let others = [write(5, "b"), write(6, "c"), write(7, "d")];
+        assert!(!write(8, "a").is_outnumbered(others.iter().cloned()));
+        assert!(write(4, "z").is_outnumbered(others.iter().cloned()));
     }
 
     #[test]
