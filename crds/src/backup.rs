@@ -18,7 +18,7 @@ use crate::action::Phase;
     namespaced,
     status = "BackupStatus",
     derive = "PartialEq",
-    doc = "One backup of one system, at once or at a set time. The object is the order and its report; the backup itself is in the object store, with a manifest that makes it exist, and outlives the object. The newest 3 finished objects of a system stay.",
+    doc = "One backup of one system, at once or at a set time. The object is the order and its report; the backup itself is in the object store, with a manifest that makes it exist, and outlives the object. The newest 3 completed objects of a system stay.",
     printcolumn = r#"{"name":"System","type":"string","jsonPath":".spec.ipOffice","description":"IPOffice that is backed up"}"#,
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase","description":"Where it stands; why is in the conditions"}"#,
     printcolumn = r#"{"name":"Backup ID","type":"string","jsonPath":".status.backupId","description":"The backup in the store"}"#,
