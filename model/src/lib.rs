@@ -10,6 +10,7 @@
 //! | [`causes`] | what a simulated system is like |
 //! | [`account`] | outcomes of signing in to a system |
 //! | [`connectivity`] | colours and messages, and which one is shown where several hold |
+//! | [`roles`] | who may do what, and what of it Kubernetes can decide |
 //! | [`secret`] | a string that never prints itself |
 
 pub mod account;
@@ -17,6 +18,7 @@ pub mod causes;
 pub mod connectivity;
 pub mod ids;
 pub mod rights;
+pub mod roles;
 pub mod secret;
 pub mod switches;
 pub mod system;
