@@ -21,6 +21,12 @@ impl ActionMetrics {
             Opts::new("switchboard_actions_ended_total", "Actions that ended, by kind and phase (Completed, Failed, Stopped)."),
             &["kind", "phase"],
         )?;
+        // Every series, so that the first end is a step from 0 to 1 and rates see it.
+        for (kind, phase) in ActionKind::ALL.into_iter().flat_map(|kind| Phase::ALL.map(|phase| (kind, phase))) {
+            if phase.is_final() {
+                ended.with_label_values(&[kind.as_str(), phase.as_str()]);
+            }
+        }
         registry.register(Box::new(ended.clone()))?;
         Ok(Self { ended })
     }

@@ -74,6 +74,9 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// Every kind, for metrics.
+    pub const ALL: [ActionKind; 2] = [Self::Backup, Self::Restore];
+
     /// Name of the kind.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,15 +13,17 @@
 //! | [`index`] | who uses which id |
 //! | [`directory`] | what the gateway asks, answered from the caches |
 //! | [`action_metrics`] | how actions stand and end |
-//! | [`fleet_metrics`] | gauges read from the caches at scrape time |
+//! | [`fleet_metrics`] | gauges read from the caches at scrape time, of each customer too |
 //! | [`finalizer`], [`error`] | what all controllers do alike |
 //! | [`rules`] | the rights all this needs, and no more |
 
 pub mod action;
 pub mod action_metrics;
 pub mod backup;
+mod backup_age;
 pub mod caches;
 pub mod customer;
+mod customer_metrics;
 pub mod directory;
 pub mod error;
 pub mod finalizer;

@@ -127,7 +127,7 @@ impl Gateway {
 
     /// Its numbers, to be registered.
     pub fn metrics(&self) -> Metrics {
-        self.shared.metrics.clone()
+        self.shared.metrics.clone().with_certificates(&self.certificate, &self.shared.authority)
     }
 
     /// Serves until `shutdown`, then tells every system that it goes and waits for a bounded time until they have heard it.

@@ -11,6 +11,7 @@
 //! | [`metrics`] | numbers for Prometheus |
 
 pub mod authority;
+mod certificate_metrics;
 mod connections;
 pub mod directory;
 mod enrolment;

@@ -1,6 +1,6 @@
 //! Numbers about the gateway, for Prometheus. Every label comes from an enum, so the number of series is fixed.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use model::account::SignInOutcome;
 use prometheus::core::{Collector, Desc};
@@ -9,9 +9,45 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use protocol::enrolment::ProblemReason;
 use protocol::message::FromSystem;
 
+use crate::authority::Authority;
+use crate::certificate_metrics::CertificatesCollector;
 use crate::peers::{Unproved, UnprovedPeers};
+use crate::server_certificate::{ServerCertificate, end_of};
 use crate::sessions::end::EndReason;
 use crate::sessions::table::Table;
+
+/// Why a peer is refused a certificate or a session.
+const PROBLEMS: [ProblemReason; 11] = [
+    ProblemReason::NotRecognised,
+    ProblemReason::AlreadyEnrolled,
+    ProblemReason::TooManyRequests,
+    ProblemReason::Malformed,
+    ProblemReason::TooLarge,
+    ProblemReason::UnsupportedVersion,
+    ProblemReason::CertificateNotAccepted,
+    ProblemReason::Unavailable,
+    ProblemReason::ApprovalPending,
+    ProblemReason::Denied,
+    ProblemReason::TooManyRegistrations,
+];
+
+/// What `message_label` gives, and what stands for a message that cannot be read.
+const MESSAGES: [&str; 8] = ["hello", "challenge", "sign_in_result", "account_changed", "report", "answer", "goodbye", "unreadable"];
+
+/// What `outcome_label` gives, and what stands for a system that could not prove that it knows the password.
+const SIGN_INS: [&str; 11] = [
+    "accepted",
+    "wrong_password",
+    "unknown_user",
+    "disabled_by_administrator",
+    "disabled",
+    "locked_temporarily",
+    "password_expired",
+    "new_password_required",
+    "too_many_sessions",
+    "no_credentials",
+    "unproved",
+];
 
 /// Why a connection or request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +125,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     sessions: SessionsCollector,
     peers: PeersCollector,
+    certificates: (Weak<ServerCertificate>, Option<i64>),
 }
 
 impl Metrics {
@@ -103,7 +140,35 @@ impl Metrics {
             refusals: counters("switchboard_gateway_refusals_total", "Refused connections and requests, by why.", "reason")?,
             sessions: SessionsCollector::new(table)?,
             peers: PeersCollector::new(peers)?,
-        })
+            certificates: (Weak::new(), None),
+        }
+        .with_all_labels())
+    }
+
+    /// With the ends of these certificates.
+    pub(crate) fn with_certificates(self, server: &Arc<ServerCertificate>, authority: &Authority) -> Self {
+        Self { certificates: (Arc::downgrade(server), end_of(authority.certificate())), ..self }
+    }
+
+    /// Makes every series, so that the first event is a step from 0 to 1 and rates see it.
+    fn with_all_labels(self) -> Self {
+        for label in PROBLEMS.map(problem_label).into_iter().chain(["enrolled", "renewed"]) {
+            self.enrolments.with_label_values(&[label]);
+        }
+        let others = [Refusal::TlsFailed, Refusal::ConnectionsOfAddress, Refusal::RequestTimedOut, Refusal::OldSession];
+        for refusal in PROBLEMS.map(Refusal::Problem).into_iter().chain(others) {
+            self.refusals.with_label_values(&[refusal.label()]);
+        }
+        for reason in EndReason::ALL {
+            self.session_ends.with_label_values(&[reason.label()]);
+        }
+        for label in MESSAGES {
+            self.messages.with_label_values(&[label]);
+        }
+        for label in SIGN_INS {
+            self.sign_ins.with_label_values(&[label]);
+        }
+        self
     }
 
     /// Registers all of them.
@@ -116,7 +181,9 @@ impl Metrics {
             registry.register(Box::new(counters.clone()))?;
         }
         registry.register(Box::new(self.sessions.clone()))?;
-        registry.register(Box::new(self.peers.clone()))
+        registry.register(Box::new(self.peers.clone()))?;
+        let (server, authority_ends) = self.certificates.clone();
+        registry.register(Box::new(CertificatesCollector::new(server, authority_ends)?))
     }
 
     pub(crate) fn connection(&self) -> ConnectionGauge {

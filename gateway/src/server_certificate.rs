@@ -78,6 +78,12 @@ impl ServerCertificate {
         Ok(Self { folder: folder.to_owned(), names, current: RwLock::new(Arc::new(current)) })
     }
 
+    /// When the present one ends, in seconds since 1970.
+    pub(crate) fn ends(&self) -> Option<i64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.end_entity_cert().ok().and_then(end_of)
+    }
+
     /// Makes a new one if the present one ends soon.
     pub(crate) fn renew_in_time(&self, authority: &Authority) -> Result<(), ServerCertificateError> {
         let ends_soon = {
@@ -147,6 +153,10 @@ fn names_of(certificate: &CertificateDer<'_>) -> Option<BTreeSet<String>> {
 
 fn lasts(certificate: &CertificateDer<'_>) -> bool {
     let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEW_BEFORE_END;
-    let end = x509_parser::parse_x509_certificate(certificate).ok().map(|(_, parsed)| parsed.validity().not_after.timestamp());
-    end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end > soon.as_secs())
+    end_of(certificate).and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end > soon.as_secs())
+}
+
+/// When a certificate ends, in seconds since 1970.
+pub(crate) fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
+    x509_parser::parse_x509_certificate(certificate).ok().map(|(_, parsed)| parsed.validity().not_after.timestamp())
 }

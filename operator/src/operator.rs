@@ -81,7 +81,7 @@ impl Operator {
         let metrics = ReconcileMetrics::register(&registry)?;
         let action_metrics = ActionMetrics::register(&registry)?;
         let peers = gateway.unproved_peers();
-        let probes = Probes::new(registry, level).with_peers(move || serde_json::json!({"peers": peers.list()}));
+        let probes = Probes::new(registry, level).with_metrics()?.with_peers(move || serde_json::json!({"peers": peers.list()}));
         Ok(Self { client, settings, caches, feeds, codes, gateway, probes, listener, metrics, action_metrics, ready })
     }
 

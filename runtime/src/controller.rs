@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt as _;
 use kube::core::Resource;
@@ -40,15 +39,16 @@ pub async fn run<K, C, E, F>(
     let queue = triggers.stream().map(Ok::<_, std::convert::Infallible>).take_until(shutdown.cancelled_owned());
     let on_success = Arc::clone(&failures);
     let observed = metrics.clone();
+    metrics.expect(&kind);
     let kind_of_run = kind.clone();
     let reconciler = move |object: Arc<K>, context: Arc<C>| {
-        let started = Instant::now();
         let (kind, metrics, failures) = (kind_of_run.clone(), observed.clone(), Arc::clone(&on_success));
         let name = name_of(object.as_ref());
         let work = reconcile(object, context);
         Box::pin(async move {
+            let running = metrics.begin(&kind);
             let result = work.await;
-            metrics.observe(&kind, started, result.as_ref().err().map(Classify::class));
+            metrics.end(&kind, &running, result.as_ref().err().map(Classify::class));
             if result.is_ok() {
                 failures.succeeded(&name);
             }

@@ -8,7 +8,8 @@
 //! | [`watch`] | watches that one undecodable object cannot stop |
 //! | [`status`] | status by server-side apply, written only where it differs |
 //! | [`events`] | Kubernetes Events, once per transition |
-//! | [`metrics`] | the registry, and the metrics every controller has |
+//! | [`metrics`] | the metrics every controller has |
+//! | [`process_metrics`] | the metrics every process has |
 //! | [`logging`] | structured logs whose level changes at run time |
 //! | [`limits`] | open files: every session is one |
 //! | [`probes`] | `/healthz`, `/readyz`, `/metrics`, `/log-level`, `/peers` |
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod probes;
+pub mod process_metrics;
 pub mod retry;
 pub mod status;
 pub mod tasks;

@@ -13,7 +13,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{Encoder as _, Registry, TextEncoder};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder as _, IntGauge, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,17 @@ impl Probes {
     /// Serves this registry and level; not ready until [`Probes::set_ready`].
     pub fn new(registry: Registry, level: LevelHandle) -> Self {
         Self { registry, level, ready: Arc::new(AtomicBool::new(false)), peers: None }
+    }
+
+    /// With whether it is ready and what the process uses among the metrics.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn with_metrics(self) -> Result<Self, prometheus::Error> {
+        let gauge = IntGauge::new("switchboard_ready", "1 while /readyz says yes, 0 otherwise.")?;
+        self.registry.register(Box::new(Readiness { ready: Arc::clone(&self.ready), gauge }))?;
+        crate::process_metrics::register(&self.registry)?;
+        Ok(self)
     }
 
     /// What `/peers` tells the machine itself: who dialled in and proved nothing.
@@ -173,6 +186,23 @@ impl Probes {
             }
             Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
         }
+    }
+}
+
+/// What `/readyz` says, as a number.
+struct Readiness {
+    ready: Arc<AtomicBool>,
+    gauge: IntGauge,
+}
+
+impl Collector for Readiness {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(i64::from(self.ready.load(Ordering::Relaxed)));
+        self.gauge.collect()
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class, for metrics.
+    pub const ALL: [Class; 4] = [Self::Transient, Self::Overtaken, Self::Invalid, Self::Terminal];
+
     /// Label value in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

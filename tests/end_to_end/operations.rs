@@ -63,14 +63,18 @@ fn probes_metrics_and_the_log_level_answer_while_it_runs() {
     kubectl.wait("levels", "ipo/springfield", "condition=Ready");
     assert!(plane.log()[quiet..].contains(" INFO connection changed"));
 
-    // Gauges are the state, and carry no names of objects.
+    // Gauges are the state, and carry no names of systems; those of customers have series of their own, as many as they have systems.
     wait::until_true("the gauge of connected systems", wait::SOON, || {
         value(&plane, "switchboard_system_connectivity{message=\"ConnectionSuccessful\"}") == 1.0
     });
     assert_eq!(value(&plane, "switchboard_customers"), 1.0);
     let names = all(&plane);
-    let named: Vec<&String> = names.keys().filter(|series| series.contains("springfield") || series.contains("levels")).collect();
-    assert_eq!(named, [""; 0], "series grow with objects");
+    let of_systems: Vec<&String> = names.keys().filter(|series| series.contains("springfield")).collect();
+    assert_eq!(of_systems, [""; 0], "series grow with systems");
+    let of_customers = |series: &&String| series.starts_with("switchboard_customer_");
+    let named: Vec<&String> = names.keys().filter(|series| series.contains("levels") && !of_customers(series)).collect();
+    assert_eq!(named, [""; 0], "series grow with customers");
+    assert_eq!(names["switchboard_customer_systems{colour=\"green\",customer=\"acme\",tenancy=\"levels\"}"], 1.0);
 
     // Secrets never reach the log.
     let code = kubectl.field("levels", "secret/acme-subscription", "{.data.enrolmentCode}");

@@ -32,6 +32,23 @@ pub(crate) enum EndReason {
 }
 
 impl EndReason {
+    /// Every reason, for metrics.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Disconnected,
+        Self::Silent,
+        Self::Goodbye,
+        Self::Unproved,
+        Self::NotPrimary,
+        Self::Closed(CloseReason::Superseded),
+        Self::Closed(CloseReason::UnsupportedVersion),
+        Self::Closed(CloseReason::Malformed),
+        Self::Closed(CloseReason::TooLarge),
+        Self::Closed(CloseReason::TooManyMessages),
+        Self::Closed(CloseReason::NotRecognised),
+        Self::Closed(CloseReason::TimedOut),
+        Self::Closed(CloseReason::GoingAway),
+    ];
+
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Disconnected => "disconnected",
