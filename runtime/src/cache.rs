@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use kube::core::{Resource, ResourceExt as _};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -79,11 +80,22 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     /// Feeds the cache from a watch, for ever: a watch that breaks is begun again with back-off.
-    pub async fn run(mut self, watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static) {
-        let mut watch = Box::pin(watch.default_backoff());
-        // What was there before a watch began anew: what it does not bring again was deleted meanwhile.
-        let mut before: HashMap<ObjectRef<K>, Arc<K>> = HashMap::new();
-        while let Some(event) = watch.next().await {
+    pub async fn run(self, watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static) {
+        self.run_all(vec![(None, watch.boxed())]).await;
+    }
+
+    /// Feeds the cache from several watches, each of another namespace (`None`: of all, then it is the only one). The cache counts as filled once
+    /// all of them have brought what is there; one that breaks later and begins anew touches the objects of its own namespace alone.
+    pub async fn run_all(mut self, watches: Vec<(Option<String>, BoxStream<'static, watcher::Result<watcher::Event<K>>>)>) {
+        let mut states: Vec<State<K>> = watches.iter().map(|_| State::default()).collect();
+        let namespaces: Vec<Option<String>> = watches.iter().map(|(namespace, _)| namespace.clone()).collect();
+        let begun_again = |(number, (_, watch)): (usize, (_, BoxStream<'static, _>))| {
+            futures::StreamExt::map(watch.default_backoff(), move |event| (number, event)).boxed()
+        };
+        let mut all = futures::stream::select_all(watches.into_iter().enumerate().map(begun_again));
+        // What is there, until all watches have brought theirs.
+        let mut collected = Some(HashMap::new());
+        while let Some((number, event)) = all.next().await {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
@@ -91,27 +103,92 @@ where
                     continue;
                 }
             };
-            if matches!(event, watcher::Event::Init) {
-                before = self.cache.store.state().into_iter().map(|object| (ObjectRef::from_obj(object.as_ref()), object)).collect();
-            }
-            self.writer.apply_watcher_event(&event);
-            match &event {
-                watcher::Event::Apply(object) | watcher::Event::Delete(object) => self.cache.tell(object),
-                watcher::Event::Init => {}
-                watcher::Event::InitApply(object) => {
-                    before.remove(&ObjectRef::from_obj(object));
-                }
-                watcher::Event::InitDone => {
-                    for object in self.cache.store.state() {
-                        self.cache.tell(&object);
-                    }
-                    for object in std::mem::take(&mut before).into_values() {
-                        self.cache.tell(&object);
+            let (state, namespace) = (&mut states[number], namespaces[number].as_deref());
+            match &mut collected {
+                Some(objects) => {
+                    collect(objects, state, namespace, event);
+                    if states.iter().all(|state| state.brought_all) {
+                        self.fill(collected.take().unwrap_or_default());
                     }
                 }
+                None => self.take(state, namespace, event),
             }
         }
     }
+
+    /// All watches have brought what is there.
+    fn fill(&mut self, objects: HashMap<ObjectRef<K>, K>) {
+        self.writer.apply_watcher_event(&watcher::Event::Init);
+        for object in objects.into_values() {
+            self.writer.apply_watcher_event(&watcher::Event::InitApply(object));
+        }
+        self.writer.apply_watcher_event(&watcher::Event::InitDone);
+        self.cache.store.state().iter().for_each(|object| self.cache.tell(object));
+    }
+
+    /// One event of one watch, once the cache is filled.
+    fn take(&mut self, state: &mut State<K>, namespace: Option<&str>, event: watcher::Event<K>) {
+        match event {
+            watcher::Event::Init => {
+                let objects = self.cache.store.state().into_iter().filter(|object| is_in(object.as_ref(), namespace));
+                state.before = objects.map(|object| (ObjectRef::from_obj(object.as_ref()), object)).collect();
+            }
+            watcher::Event::InitApply(object) => {
+                state.before.remove(&ObjectRef::from_obj(&object));
+                self.apply(&watcher::Event::Apply(object));
+            }
+            watcher::Event::InitDone => {
+                // What the watch did not bring again was deleted meanwhile.
+                for object in std::mem::take(&mut state.before).into_values() {
+                    self.apply(&watcher::Event::Delete(Arc::unwrap_or_clone(object)));
+                }
+            }
+            event @ (watcher::Event::Apply(_) | watcher::Event::Delete(_)) => self.apply(&event),
+        }
+    }
+
+    fn apply(&mut self, event: &watcher::Event<K>) {
+        self.writer.apply_watcher_event(event);
+        if let watcher::Event::Apply(object) | watcher::Event::Delete(object) = event {
+            self.cache.tell(object);
+        }
+    }
+}
+
+/// Where one of the watches of a feed stands.
+struct State<K: Resource<DynamicType = ()>> {
+    /// Whether it has brought what is there at least once.
+    brought_all: bool,
+    /// What was there before it began anew.
+    before: HashMap<ObjectRef<K>, Arc<K>>,
+}
+
+impl<K: Resource<DynamicType = ()>> Default for State<K> {
+    fn default() -> Self {
+        Self { brought_all: false, before: HashMap::new() }
+    }
+}
+
+/// One event of one watch, before the cache is filled.
+fn collect<K>(objects: &mut HashMap<ObjectRef<K>, K>, state: &mut State<K>, namespace: Option<&str>, event: watcher::Event<K>)
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    match event {
+        watcher::Event::Init => objects.retain(|_, object| !is_in(object, namespace)),
+        watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
+            objects.insert(ObjectRef::from_obj(&object), object);
+        }
+        watcher::Event::Delete(object) => {
+            objects.remove(&ObjectRef::from_obj(&object));
+        }
+        watcher::Event::InitDone => state.brought_all = true,
+    }
+}
+
+/// Whether an object belongs to the watch of that namespace; `None`: of all.
+fn is_in<K: Resource>(object: &K, namespace: Option<&str>) -> bool {
+    namespace.is_none() || object.meta().namespace.as_deref() == namespace
 }
 
 impl<K> Debug for Cache<K>
@@ -191,7 +268,39 @@ mod tests {
     use super::*;
 
     fn config(name: &str) -> ConfigMap {
-        serde_json::from_value(serde_json::json!({"metadata": {"name": name, "namespace": "n"}})).unwrap()
+        config_in("n", name)
+    }
+
+    fn config_in(namespace: &str, name: &str) -> ConfigMap {
+        serde_json::from_value(serde_json::json!({"metadata": {"name": name, "namespace": namespace}})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn several_namespaces_fill_one_cache_and_one_that_begins_anew_takes_nothing_of_the_others() {
+        let (cache, feed) = Cache::<ConfigMap>::new();
+        let (to_one, one) = futures::channel::mpsc::unbounded();
+        let (to_two, two) = futures::channel::mpsc::unbounded();
+        let send = |to: &futures::channel::mpsc::UnboundedSender<_>, event| to.unbounded_send(Ok(event)).unwrap();
+        let running = tokio::spawn(feed.run_all(vec![(Some("one".into()), one.boxed()), (Some("two".into()), two.boxed())]));
+        for event in [Event::Init, Event::InitApply(config_in("one", "a")), Event::InitApply(config_in("one", "b")), Event::InitDone] {
+            send(&to_one, event);
+        }
+        send(&to_one, Event::Delete(config_in("one", "b")));
+        tokio::task::yield_now().await;
+        assert!(cache.get("one", "a").is_none(), "the other namespace has not brought its objects yet");
+        for event in [Event::Init, Event::InitApply(config_in("two", "c")), Event::InitDone] {
+            send(&to_two, event);
+        }
+        cache.store().wait_until_ready().await.unwrap();
+        assert!(cache.get("one", "a").is_some() && cache.get("one", "b").is_none() && cache.get("two", "c").is_some());
+        for event in [Event::Init, Event::InitApply(config_in("two", "d")), Event::InitDone] {
+            send(&to_two, event);
+        }
+        drop((to_one, to_two));
+        running.await.unwrap();
+        let mut names: Vec<_> = cache.store().state().iter().map(|object| object.name_any()).collect();
+        names.sort();
+        assert_eq!(names, ["a", "d"]);
     }
 
     #[tokio::test]

@@ -14,12 +14,24 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Watches all objects of a kind in all namespaces. An object that is not of the type is left out and logged; the others arrive.
+/// Watches all objects of a kind in all namespaces, as [`tolerant_in`] does.
 pub fn tolerant<K>(client: Client, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Debug + Clone + Send + 'static,
 {
     watcher::watcher(Api::<Perhaps<K>>::all(client), config).filter_map(|event| future::ready(convert(event)))
+}
+
+/// Watches all objects of a kind in one namespace. An object that is not of the type is left out and logged; the others arrive.
+pub fn tolerant_in<K>(
+    client: Client,
+    namespace: &str,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + DeserializeOwned + Debug + Clone + Send + 'static,
+{
+    watcher::watcher(Api::<Perhaps<K>>::namespaced(client, namespace), config).filter_map(|event| future::ready(convert(event)))
 }
 
 fn convert<K: Resource<DynamicType = ()>>(event: watcher::Result<Event<Perhaps<K>>>) -> Option<watcher::Result<Event<K>>> {
