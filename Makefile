@@ -33,3 +33,4 @@ generate: ## Generated files: crds/*.yaml, docs/kinds.md, schemas of the built-i
 	cargo run -q -p crds --example write_crds
 	cargo run -q -p crds --example write_reference
 	cargo run -q -p embedded --example generate_schemas
+	tools/dashboards.py

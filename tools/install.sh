@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl, SeaweedFS, Helm) and cargo's folder (nextest, deny).
+# Installs what tests and linting need and the machine lacks, into .tools/ (kubectl, SeaweedFS, Helm, Prometheus) and cargo's folder (nextest, deny).
 # Versions are pinned. Nothing is skipped: what cannot be installed is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +39,25 @@ if [ ! -d ".tools/helm/helm_python_sdk-$helm_version.dist-info" ]; then
   rm -rf .tools/helm
   python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --target .tools/helm "helm-python-sdk==$helm_version"
   PYTHONPATH=.tools/helm python3 -c 'import helm_python; print("Helm", helm_python.helm_sdk_version())'
+fi
+
+if [ ! -x .tools/bin/prometheus ] || [ ! -x .tools/bin/promtool ]; then
+  mkdir -p .tools/bin
+  if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
+    ln -sf "$(command -v prometheus)" .tools/bin/prometheus
+    ln -sf "$(command -v promtool)" .tools/bin/promtool
+  else
+    # Debian's package, unpacked: both programs need the C library alone, and no root is needed. Its version is that of the distribution.
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { echo "prometheus and promtool are missing, and this is no Debian to take them from: install Prometheus 2.42 or later" >&2; exit 1; }
+    say "unpacking Prometheus into .tools/"
+    rm -rf .tools/prometheus && mkdir -p .tools/prometheus
+    (cd .tools/prometheus && apt-get download -q prometheus) || { echo "the package prometheus could not be fetched; after apt-get update it may, or: apt-get install prometheus" >&2; exit 1; }
+    dpkg-deb -x .tools/prometheus/prometheus_*.deb .tools/prometheus
+    rm .tools/prometheus/prometheus_*.deb
+    ln -sf "$PWD/.tools/prometheus/usr/bin/prometheus" .tools/bin/prometheus
+    ln -sf "$PWD/.tools/prometheus/usr/bin/promtool" .tools/bin/promtool
+  fi
+  .tools/bin/promtool --version | head -n 1
 fi
 
 if ! cargo nextest --version >/dev/null 2>&1; then
