@@ -77,19 +77,14 @@ def waiting(arguments):
     return "watcher" if arguments.wait else "hookOnly"
 
 
-def show(release, quiet=False):
+def show(release):
     """A release as `helm status` prints it."""
-    info = release.get("info") if isinstance(release.get("info"), dict) else {}
-    for title, key in [("NAME", "name"), ("LAST DEPLOYED", "last_deployed"), ("NAMESPACE", "namespace"), ("STATUS", "status"),
-                       ("REVISION", "revision"), ("CHART", "chart"), ("DESCRIPTION", "description")]:
-        value = release.get(key, info.get(key))
-        if key == "revision" and value is None:
-            value = release.get("version")
-        if value is not None:
-            print(f"{title}: {value}")
-    notes = release.get("notes") or info.get("notes")
-    if notes and not quiet:
-        print(f"NOTES:\n{notes}")
+    for title, key in [("NAME", "name"), ("LAST DEPLOYED", "deployed_at"), ("NAMESPACE", "namespace"), ("STATUS", "status"),
+                       ("REVISION", "revision")]:
+        if release.get(key) is not None:
+            print(f"{title}: {release[key]}")
+    if release.get("notes"):
+        print(f"NOTES:\n{release['notes']}")
 
 
 def template(helm, arguments):
@@ -164,9 +159,8 @@ def history(helm, arguments):
         print(json.dumps(revisions))
         return
     for release in revisions:
-        info = release.get("info") if isinstance(release.get("info"), dict) else {}
-        fields = [release.get(key, info.get(key)) for key in ("revision", "last_deployed", "status", "chart", "description")]
-        print("\t".join(str(field) for field in fields if field is not None))
+        chart = f"{release.get('chart_name')}-{release.get('chart_version')}"
+        print(release["revision"], release.get("deployed_at"), release.get("status"), chart, sep="\t")
 
 
 def status(helm, arguments):
@@ -191,7 +185,8 @@ def get_values(helm, arguments):
 def list_releases(helm, arguments):
     with connect(helm, arguments) as cluster:
         for release in cluster.list(all_namespaces=arguments.all_namespaces, all_states=True):
-            print("\t".join(str(release.get(key)) for key in ("name", "namespace", "revision", "status", "chart")))
+            chart = f"{release.get('chart_name')}-{release.get('chart_version')}"
+            print(release["name"], release["namespace"], release["revision"], release["status"], chart, sep="\t")
 
 
 def package(helm, arguments):

@@ -41,6 +41,13 @@ if [ ! -d ".tools/helm/helm_python_sdk-$helm_version.dist-info" ]; then
   PYTHONPATH=.tools/helm python3 -c 'import helm_python; print("Helm", helm_python.helm_sdk_version())'
 fi
 
+if ! cmp -s tests/chart/requirements.txt .tools/chart-tests/requirements.txt; then
+  say "installing what the chart's tests need into .tools/"
+  rm -rf .tools/chart-tests
+  python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --target .tools/chart-tests -r tests/chart/requirements.txt
+  cp tests/chart/requirements.txt .tools/chart-tests/
+fi
+
 if [ ! -x .tools/bin/prometheus ] || [ ! -x .tools/bin/promtool ]; then
   mkdir -p .tools/bin
   if command -v prometheus >/dev/null && command -v promtool >/dev/null; then

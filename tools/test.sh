@@ -13,6 +13,7 @@ step() { # name, command…
 }
 step "tools" tools/install.sh
 step "format, clippy, licences" tools/lint.sh
+step "chart: validity for Kubernetes 1.33 to 1.37, policies, refusals" python3 -m unittest discover -s tests/chart
 step "build" cargo build --workspace --all-targets --locked
 step "unit, integration, conformance and end-to-end tests" cargo nextest run --workspace --locked --no-fail-fast
 printf '\nWhat ran:%s\n  %4d s  in all\n' "$report" $((SECONDS - started))

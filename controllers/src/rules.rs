@@ -1,22 +1,32 @@
-//! The rights the controllers need, and no more. The chart and `switchboard up` make the same ClusterRole of them.
+//! Rights: what the operator needs and no more, and what the roles of people are. The chart and `switchboard up` make the same ClusterRoles of them.
+
+pub mod chart;
+pub mod people;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
-    let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     PolicyRule { api_groups: Some(own(groups)), resources: Some(own(resources)), verbs: own(verbs), ..PolicyRule::default() }
 }
 
-/// For customers and systems.
+fn named(groups: &[&str], resources: &[&str], names: &[&str], verbs: &[&str]) -> PolicyRule {
+    PolicyRule { resource_names: Some(own(names)), ..rule(groups, resources, verbs) }
+}
+
+fn own(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// All that the operator does with customers and systems, wherever they are.
 pub fn operator() -> Vec<PolicyRule> {
-    let kinds = ["customers", "ipoffices", "registrations", "objectstores", "backups", "restores"];
-    let parts = |part: &str| kinds.map(|kind| format!("{kind}/{part}"));
-    let (statuses, finalizers) = (parts("status"), parts("finalizers"));
-    vec![
-        // Finalizers are set and removed by patches of the objects themselves.
-        rule(&[crds::GROUP], &kinds, &["get", "list", "watch", "patch"]),
-        rule(&[crds::GROUP], &statuses.each_ref().map(String::as_str), &["patch"]),
-        rule(&[crds::GROUP], &finalizers.each_ref().map(String::as_str), &["update"]),
+    [tenancy(), whole_cluster()].concat()
+}
+
+/// Of that, what it does in the namespace of a tenancy: bound there by a RoleBinding, it reads no Secret of any other namespace.
+pub fn tenancy() -> Vec<PolicyRule> {
+    let kinds = ["customers", "ipoffices", "registrations", "backups", "restores"];
+    let mut rules = kinds_with_status(&kinds);
+    rules.extend([
         // Systems nobody declared are registered, and approved ones made.
         rule(&[crds::GROUP], &["registrations", "ipoffices"], &["create"]),
         // Of the finished ones the newest stay.
@@ -24,6 +34,37 @@ pub fn operator() -> Vec<PolicyRule> {
         // Subscriptions are written, passwords of service users read; watched as metadata.
         rule(&[""], &["secrets"], &["get", "list", "watch", "create", "patch"]),
         rule(&["events.k8s.io"], &["events"], &["create", "patch"]),
+    ]);
+    rules
+}
+
+/// Of that, what belongs to no namespace. Events about a store are written in the namespace `default`.
+pub fn whole_cluster() -> Vec<PolicyRule> {
+    let mut rules = kinds_with_status(&["objectstores"]);
+    rules.push(rule(&["events.k8s.io"], &["events"], &["create", "patch"]));
+    rules
+}
+
+fn kinds_with_status(kinds: &[&str]) -> Vec<PolicyRule> {
+    let parts = |part: &str| kinds.iter().map(|kind| format!("{kind}/{part}")).collect::<Vec<_>>();
+    let of =
+        |resources: Vec<String>, verbs: &[&str]| rule(&[crds::GROUP], &resources.iter().map(String::as_str).collect::<Vec<_>>(), verbs);
+    vec![
+        // Finalizers are set and removed by patches of the objects themselves.
+        rule(&[crds::GROUP], kinds, &["get", "list", "watch", "patch"]),
+        of(parts("status"), &["patch"]),
+        of(parts("finalizers"), &["update"]),
+    ]
+}
+
+/// What several replicas do in their own namespace: elect one of them, find each other, and keep the authority that systems trust.
+/// `name` is the operator's `--name`.
+pub fn own_namespace(name: &str) -> Vec<PolicyRule> {
+    vec![
+        rule(&["coordination.k8s.io"], &["leases"], &["get", "list", "watch", "create", "update", "patch", "delete"]),
+        // A name cannot be asked for while there is no object: creating is not bound to one.
+        rule(&[""], &["secrets"], &["create"]),
+        named(&[""], &["secrets"], &[&format!("{name}-authority")], &["get", "update", "patch"]),
     ]
 }
 
@@ -37,4 +78,26 @@ pub fn simulation() -> Vec<PolicyRule> {
         rule(&[""], &["configmaps"], &["get", "list", "watch", "create", "patch"]),
         rule(&[""], &["persistentvolumeclaims"], &["get", "create"]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_right_is_given_by_a_wildcard() {
+        for rule in [operator(), simulation(), own_namespace("switchboard")].concat() {
+            let words = [rule.api_groups, rule.resources, Some(rule.verbs)].into_iter().flatten().flatten();
+            assert!(words.into_iter().all(|word| !word.contains('*')));
+        }
+    }
+
+    #[test]
+    fn of_its_own_namespace_it_reads_one_secret_only() {
+        let reads = |rule: &PolicyRule| {
+            rule.resources.iter().flatten().any(|resource| resource == "secrets") && rule.verbs.iter().any(|verb| verb != "create")
+        };
+        let names: Vec<_> = own_namespace("com").into_iter().filter(reads).map(|rule| rule.resource_names.unwrap_or_default()).collect();
+        assert_eq!(names, [["com-authority"]]);
+    }
 }

@@ -35,7 +35,7 @@ pub enum ManifestError {
     },
 }
 
-/// Kinds and rights of the operator.
+/// Kinds, rights of the operator, and roles of people.
 pub fn system() -> Result<Vec<Value>, serde_json::Error> {
     let mut all = Vec::new();
     for definition in crds::generate::all() {
@@ -48,6 +48,7 @@ pub fn system() -> Result<Vec<Value>, serde_json::Error> {
     for (name, rules) in [("switchboard-operator", rules::operator()), ("switchboard-simulation", rules::simulation())] {
         all.extend(role(name, &rules));
     }
+    all.extend(rules::people::cluster_roles().iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?);
     Ok(all)
 }
 
