@@ -61,10 +61,11 @@ fn kinds_with_status(kinds: &[&str]) -> Vec<PolicyRule> {
 /// `name` is the operator's `--name`.
 pub fn own_namespace(name: &str) -> Vec<PolicyRule> {
     vec![
-        rule(&["coordination.k8s.io"], &["leases"], &["get", "list", "watch", "create", "update", "patch", "delete"]),
-        // A name cannot be asked for while there is no object: creating is not bound to one.
+        // Who leads, and who is there. Those of replicas that are long gone are deleted.
+        rule(&["coordination.k8s.io"], &["leases"], &["get", "list", "watch", "create", "update", "delete"]),
+        // Made once, never overwritten. What is to be made has no name yet that a rule could know.
         rule(&[""], &["secrets"], &["create"]),
-        named(&[""], &["secrets"], &[&format!("{name}-authority")], &["get", "update", "patch"]),
+        named(&[""], &["secrets"], &[&format!("{name}-authority")], &["get"]),
     ]
 }
 

@@ -184,11 +184,9 @@ class Wiring(unittest.TestCase):
             self.assertEqual([arguments[f"{name}-port"] for name in ("gateway", "metrics", "peer")],
                              [ports[name] for name in ("gateway", "metrics", "peers")])
             gateway = next(service for service in of_kind(rendered, "Service") if service["metadata"]["name"].endswith("-gateway"))
-            # Systems are told the port the operator listens on.
-            self.assertEqual(str(gateway["spec"]["ports"][0]["port"]), arguments["gateway-port"])
-            if gateway["spec"]["type"] == "NodePort":
-                self.assertEqual(str(gateway["spec"]["ports"][0]["nodePort"]), arguments["gateway-port"])
-            # One argument can be given several times and takes all that follows it: it comes last.
+            port = gateway["spec"]["ports"][0]
+            # Systems are told the port that leads to the operator from where they are.
+            self.assertEqual(arguments.get("gateway-public-port", arguments["gateway-port"]), str(port.get("nodePort", port["port"])))
             self.assertEqual(arguments["simulated-systems"], str(rendering.values_of(name).get("simulator", {}).get("enabled", False)).lower())
 
     def test_without_a_name_systems_are_told_the_address_of_the_service(self):

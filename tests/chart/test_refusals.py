@@ -18,9 +18,7 @@ REFUSED = {
     "an image that changes under its name": ({"image": {"tag": "latest"}}, "name a version, or a digest"),
     "a load balancer that nobody outside is told of": ({"gateway": {"service": {"type": "LoadBalancer"}}}, "set gateway.host to what they dial"),
     "a certificate without a name": ({"gateway": {"tls": {"mode": "secret", "secretName": "x"}}}, "needs the name that systems dial"),
-    "a node port that is another than systems are told": (
-        {"gateway": {"host": "a.example", "port": 8443, "service": {"type": "NodePort", "nodePort": 30443}}}, "must equal gateway.port"),
-    "a node port nobody chose": ({"gateway": {"host": "a.example", "service": {"type": "NodePort"}}}, "must equal gateway.port"),
+    "a node port nobody chose": ({"gateway": {"host": "a.example", "service": {"type": "NodePort"}}}, "could not be told what to dial"),
     "a node port of no node port": ({"gateway": {"service": {"nodePort": 30443}}}, "set the type to NodePort"),
     "limits of a load balancer that is none": ({"gateway": {"service": {"loadBalancerSourceRanges": ["192.0.2.0/24"]}}}, "limit nothing"),
     "a secret without a name": (tls("secret"), "name the Secret with tls.crt"),

@@ -5,6 +5,9 @@
 - --listen=$(POD_IP)
 - --gateway-host={{ include "switchboard.gateway.host" . }}
 - --gateway-port={{ .Values.gateway.port }}
+{{- if ne (include "switchboard.gateway.port" .) (toString .Values.gateway.port) }}
+- --gateway-public-port={{ include "switchboard.gateway.port" . }}
+{{- end }}
 - --metrics-port={{ .Values.metrics.port }}
 - --peer-port={{ .Values.peers.port }}
 - --data=/var/lib/switchboard
@@ -40,6 +43,11 @@
 {{- else -}}
 {{- printf "$(%s_SERVICE_HOST)" (include "switchboard.gateway.name" . | upper | replace "-" "_" | replace "." "_") -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Port that systems dial. */}}
+{{- define "switchboard.gateway.port" -}}
+{{- coalesce .Values.gateway.publicPort .Values.gateway.service.nodePort .Values.gateway.port -}}
 {{- end -}}
 
 {{/* Secret with the gateway's certificate, where the operator does not make it. */}}

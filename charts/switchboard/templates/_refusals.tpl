@@ -25,8 +25,8 @@
 {{- if and (not $gateway.host) (ne $gateway.tls.mode "operator") -}}
 {{- fail (printf "gateway.tls.mode is %s, but gateway.host is empty: a certificate needs the name that systems dial; set gateway.host" $gateway.tls.mode) -}}
 {{- end -}}
-{{- if and (eq $service.type "NodePort") (ne (int $service.nodePort) (int $gateway.port)) -}}
-{{- fail (printf "gateway.service.nodePort must equal gateway.port (%d), because systems are told one port: set both to one of the cluster's node ports, for example 30443" (int $gateway.port)) -}}
+{{- if and (eq $service.type "NodePort") (not $service.nodePort) -}}
+{{- fail "gateway.service.type is NodePort, but gateway.service.nodePort is empty, so that systems could not be told what to dial: choose one of the cluster's node ports, for example 30443" -}}
 {{- end -}}
 {{- if and $service.nodePort (ne $service.type "NodePort") -}}
 {{- fail (printf "gateway.service.nodePort is set, but gateway.service.type is %s: remove it, or set the type to NodePort" $service.type) -}}
@@ -143,7 +143,7 @@
 {{- end -}}
 
 {{- define "switchboard.refuse.arguments" -}}
-{{- $set := dict "listen" "the chart" "gateway-host" "gateway.host" "gateway-port" "gateway.port" "metrics-port" "metrics.port" "peer-port" "peers.port" "data" "the chart" "namespace" "the chart" "replica" "the chart" "name" "fullnameOverride" "gateway-certificate" "gateway.tls" "simulated-systems" "simulator.enabled" "simulator-image" "simulator.image" "give-up-after" "operator.giveUpAfter" "log-level" "operator.logLevel" "log-format" "operator.logFormat" "tenancy" "operator.tenancies" -}}
+{{- $set := dict "listen" "the chart" "gateway-host" "gateway.host" "gateway-port" "gateway.port" "gateway-public-port" "gateway.publicPort" "metrics-port" "metrics.port" "peer-port" "peers.port" "data" "the chart" "namespace" "the chart" "replica" "the chart" "name" "fullnameOverride" "gateway-certificate" "gateway.tls" "simulated-systems" "simulator.enabled" "simulator-image" "simulator.image" "give-up-after" "operator.giveUpAfter" "log-level" "operator.logLevel" "log-format" "operator.logFormat" "tenancy" "operator.tenancies" -}}
 {{- range .Values.operator.extraArgs -}}
 {{- $flag := regexReplaceAll "^--([a-z-]+).*$" . "${1}" -}}
 {{- if hasKey $set $flag -}}
