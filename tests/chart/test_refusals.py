@@ -112,6 +112,19 @@ class Schema(unittest.TestCase):
 
         walk(rendering.yaml.safe_load((CHART / "values.yaml").read_text()), self.schema, "")
 
+    def test_no_part_of_the_schema_is_open_but_what_is_kubernetes_own(self):
+        opened = []
+
+        def walk(schema, path):
+            if isinstance(schema, dict):
+                if "properties" in schema and schema.get("additionalProperties") is not False:
+                    opened.append("/".join(path))
+                for key, child in schema.items():
+                    walk(child, [*path, key])
+
+        walk(self.schema, [])
+        self.assertEqual(opened, ["properties/operator/properties/extraEnv/items", "properties/podSecurityContext", "properties/securityContext"])
+
     def test_a_misspelt_name_is_refused_at_every_level(self):
         tried = []
 

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 import unittest
 
 import rendering
@@ -45,6 +46,24 @@ class Release(unittest.TestCase):
         cargo = (rendering.ROOT / "Cargo.toml").read_text()
         version = next(line.split('"')[1] for line in cargo.splitlines() if line.startswith("version = "))
         self.assertEqual((chart["version"], chart["appVersion"]), (version, version))
+
+    def test_what_the_pages_tell_people_to_install_renders(self):
+        tried = 0
+        for page in [*rendering.ROOT.glob("docs/*.md"), CHART / "README.md", rendering.ROOT / "README.md", rendering.ROOT / "kind-config.yaml"]:
+            text = page.read_text()
+            blocks = [rendering.yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M) if "\ngateway:" in block]
+            commands = re.findall(r"helm\S* (?:install|upgrade) switchboard charts/switchboard((?:.*\\\n)*.*)", text)
+            for settings in [re.findall(r"--set[ =]([^\s`]+)", command) for command in commands] + [re.findall(r"^ +# .*--set (\S+)$", text, re.M)]:
+                if settings:
+                    values = {}
+                    for setting in settings:
+                        values = rendering.merged(values, rendering.helm_python.parse_set_string(setting))
+                    blocks.append(values)
+            for values in blocks:
+                with self.subTest(page=page.name, values=values):
+                    self.assertTrue(rendering.objects(values))
+                    tried += 1
+        self.assertGreaterEqual(tried, 4)
 
     def test_notes_say_what_stays_and_what_is_missing(self):
         notes = rendering.files({})["NOTES.txt"]
