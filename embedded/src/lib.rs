@@ -7,6 +7,7 @@
 //! | [`server`] | TLS listener, certificates, kubeconfig, who is asking and what they may |
 //! | [`api`] | one `handle(request) -> response`: routing, create, read, update, patch, delete, watch, tables, discovery, OpenAPI |
 //! | [`resource`] | which kinds are served, built in or from a CustomResourceDefinition |
+//! | `policy` | ValidatingAdmissionPolicy: rules of users about requests |
 //! | [`builtin`] | the built-in kinds: schemas, defaults, rules, table columns |
 //! | [`schema`] | structural schemas: unknown fields, pruning, defaults, validation, CEL |
 //! | [`patch`] | JSON patch, merge patch, strategic merge patch |
@@ -23,6 +24,7 @@ pub mod controllers;
 pub mod fields;
 pub mod node;
 pub mod patch;
+mod policy;
 pub mod resource;
 pub mod schema;
 pub mod server;

@@ -42,7 +42,8 @@ impl Api {
         }
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::POST;
-        let call = Call::new(request, &User::admin());
+        let mut call = Call::new(request, &User::admin());
+        call.own = true;
         let ownership = Ownership { manager: "kube-apiserver".to_owned(), subresource: String::new(), settled: false };
         match self.create_object(&call, &target, object, &ownership).await {
             Err(status) if status.reason != "AlreadyExists" => Err(status),

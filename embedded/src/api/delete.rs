@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::admission::decode_body;
 use super::negotiation::Form;
+use super::policies::Admission;
 use super::read::shaped;
 use super::request::Call;
 use super::respond::{self, Answer};
 use super::routing::Target;
 use super::write::write_error;
 use super::{Api, crd, kinds, metadata, view};
+use crate::policy::Operation;
 use crate::resource::Resource;
 use crate::status::{FieldError, Status};
 use crate::store::{Object, Write, WriteError};
@@ -37,6 +39,12 @@ struct Options {
     uid: Option<String>,
     version: Option<String>,
     dry_run: bool,
+}
+
+/// Who asks for a deletion, and by which name.
+struct Asked<'a> {
+    call: &'a Call,
+    name: &'a str,
 }
 
 /// What became of an object.
@@ -103,7 +111,8 @@ impl Api {
     pub(super) async fn delete(&self, call: &Call, target: &Target) -> Result<Answer, Status> {
         let form = Form::negotiate(call.header("accept"))?;
         let options = Options::of(call)?;
-        let outcome = self.delete_object(target, &options).await?;
+        let asked = Asked { call, name: target.name() };
+        let outcome = self.delete_object(target, &options, Some(&asked)).await?;
         let resource = &target.resource;
         let gone = match outcome {
             Outcome::Gone(object) if !kinds::shows_what_it_deleted(resource) => object,
@@ -128,7 +137,8 @@ impl Api {
         let mut items = Vec::new();
         for object in page.objects {
             let one = Target { name: Some(object.key.name.clone()), namespace: object.key.namespace.clone(), ..target.clone() };
-            match self.delete_object(&one, &options).await {
+            // The request names none of them, and policies are told so.
+            match self.delete_object(&one, &options, Some(&Asked { call, name: "" })).await {
                 Ok(Outcome::Gone(mut value) | Outcome::Going(mut value)) => {
                     if !resource.custom
                         && let Some(members) = value.as_object_mut()
@@ -158,7 +168,7 @@ impl Api {
                 name: Some(object.key.name.clone()),
                 subresource: String::new(),
             };
-            match self.delete_object(&target, &Options::default()).await {
+            match self.delete_object(&target, &Options::default(), None).await {
                 Ok(_) => {}
                 Err(status) if status.code == 404 => {}
                 Err(status) => return Err(status),
@@ -174,7 +184,8 @@ impl Api {
         let mut options = if eviction["deleteOptions"].is_object() { Options::of(&inner)? } else { Options::default() };
         options.dry_run |= call.dry_run();
         let pod = Target { subresource: String::new(), ..target.clone() };
-        self.delete_object(&pod, &options).await?;
+        self.admit_body(call, target, Operation::Create, &eviction)?;
+        self.delete_object(&pod, &options, None).await?;
         Ok(respond::value(
             201,
             super::negotiation::Syntax::Json,
@@ -182,12 +193,13 @@ impl Api {
         ))
     }
 
-    async fn delete_object(&self, target: &Target, options: &Options) -> Result<Outcome, Status> {
+    async fn delete_object(&self, target: &Target, options: &Options, asked: Option<&Asked<'_>>) -> Result<Outcome, Status> {
         let resource = &target.resource;
         for _ in 0..ATTEMPTS {
             let present = self.find(target)?;
             let old = view::value(resource, &present);
             options.check(resource, &old)?;
+            self.admit_deletion(target, options, asked, &old)?;
             let new = next_state(resource, &old, options);
             if options.dry_run {
                 return Ok(if kinds::is_finished(resource, &new) { Outcome::Gone(old) } else { Outcome::Going(new) });
@@ -209,6 +221,15 @@ impl Api {
             }
         }
         Err(Status::modified(&resource.group, &resource.plural, target.name()))
+    }
+
+    /// Asks policies, unless the server does it of itself or the object is on its way out already.
+    fn admit_deletion(&self, target: &Target, options: &Options, asked: Option<&Asked<'_>>, old: &Value) -> Result<(), Status> {
+        let resource = &target.resource;
+        let takes_time = kinds::is_core(resource, "Pod") || kinds::is_core(resource, "Namespace") || crd::is_definition(resource);
+        let Some(asked) = asked.filter(|_| !(takes_time && metadata::is_deleting(old))) else { return Ok(()) };
+        let (name, dry_run) = (asked.name, options.dry_run);
+        self.admit(asked.call, target, &Admission { operation: Operation::Delete, object: None, old: Some(old), name, dry_run })
     }
 
     /// Writes that the object is to be deleted.

@@ -7,6 +7,7 @@
 //! | [`authorize`], `access`, `escalation` | may this user do this |
 //! | `read`, `watch`, `selectors`, `table`, `jsonpath`, `view` | GET |
 //! | `write`, `patch`, `delete`, `scale`, `admission`, `metadata` | everything that changes objects |
+//! | `policies` | what admission policies are asked |
 //! | `kinds`, `services` | what single built-in kinds do differently |
 //! | `crd`, `cleanup` | CustomResourceDefinitions, and how they go |
 //! | `discovery`, `openapi` | what is served |
@@ -32,6 +33,7 @@ mod metadata;
 mod negotiation;
 mod openapi;
 mod patch;
+mod policies;
 mod protobuf;
 mod read;
 mod registry;
@@ -105,6 +107,7 @@ struct Inner {
     /// Held while the names of a definition are compared with those of others.
     judging: tokio::sync::Mutex<()>,
     cleanups: cleanup::Cleanups,
+    policies: crate::policy::Catalogue,
 }
 
 /// What is behind a lock that only ever guards one assignment.
@@ -127,6 +130,7 @@ impl Api {
             requests: counters::Requests::default(),
             judging: tokio::sync::Mutex::default(),
             cleanups: cleanup::Cleanups::default(),
+            policies: crate::policy::Catalogue::default(),
         }));
         api.load_definitions();
         api
@@ -214,7 +218,8 @@ impl Api {
             Ok(()) => self.dispatch(&call, &kinds, &route).await,
             Err(status) => Err(status),
         };
-        let answer = result.unwrap_or_else(|status| respond::error(&status));
+        let mut answer = result.unwrap_or_else(|status| respond::error(&status));
+        respond::warn(&mut answer, &call.take_warnings());
         let (verb, resource) = access::counted_as(&call, &route);
         self.0.requests.count(&verb, &resource, answer.status().as_u16());
         answer
@@ -260,6 +265,9 @@ impl Api {
         let verb = access::verb(call, target);
         if target.subresource.is_empty() && !resource.verbs.contains(&verb) {
             return Err(method_not_allowed());
+        }
+        if matches!(target.subresource.as_str(), "exec" | "attach" | "portforward") {
+            self.admit_connection(call, target)?;
         }
         match (target.subresource.as_str(), verb) {
             ("", "create") if one || (resource.namespaced && target.namespace.is_empty()) => Err(method_not_allowed()),

@@ -1,5 +1,7 @@
 //! One request, taken apart: query, headers, options.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -14,13 +16,31 @@ pub(super) struct Call {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub user: User,
+    /// Of the server's own doing: no policy is asked.
+    pub own: bool,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Call {
     pub fn new(request: http::Request<Bytes>, user: &User) -> Self {
         let (parts, body) = request.into_parts();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        Self { method: parts.method, path: decode(parts.uri.path(), false), query, headers: parts.headers, body, user: user.clone() }
+        Self { method: parts.method, path: decode(parts.uri.path(), false), query, headers: parts.headers, body, user: user.clone(), own: false, warnings: Mutex::default() }
+    }
+
+    /// Adds to what the answer is to warn of; what was said already is not said again.
+    pub fn warn(&self, warnings: Vec<String>) {
+        let mut all = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings {
+            if !all.contains(&warning) {
+                all.push(warning);
+            }
+        }
+    }
+
+    /// What the answer is to warn of.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A header as text, empty where it is absent or not text.
@@ -120,6 +140,11 @@ impl Query {
     /// The first value of a parameter.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a parameter.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter, empty where it is absent.

@@ -103,6 +103,7 @@ impl Api {
     pub(super) fn token(&self, call: &Call, target: &Target) -> Result<Answer, Status> {
         let form = Form::negotiate(call.header("accept"))?;
         let mut request = super::admission::decode_body(call, "TokenRequest")?;
+        self.admit_body(call, target, crate::policy::Operation::Create, &request)?;
         let account = self.find(target)?.value();
         let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(TOKEN_SECONDS);
         if seconds < SHORTEST_TOKEN_SECONDS {

@@ -31,7 +31,7 @@ fn set(object: &mut Value, path: &str, value: Value) {
 }
 
 /// An object as `Scale`.
-fn scale_of(paths: &Scale, object: &Value) -> Value {
+pub(super) fn scale_of(paths: &Scale, object: &Value) -> Value {
     let number = |path: &str| at(object, path).and_then(Value::as_i64).unwrap_or(0);
     let mut metadata = json!({});
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {

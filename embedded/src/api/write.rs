@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::metadata::{self, check_place};
 use super::negotiation::Form;
+use super::policies::Admission;
 use super::read::shaped;
 use super::request::Call;
 use super::respond::{self, Answer};
 use super::routing::Target;
 use super::{Api, crd, kinds, view};
 use crate::fields::{self, Writer};
+use crate::policy::Operation;
 use crate::resource::Resource;
 use crate::status::Status;
 use crate::store::{Key, Object, Write, WriteError, is_deeper_than};
@@ -90,7 +92,11 @@ impl Api {
         self.settle_fields(resource, Some(&empty).filter(|_| !resource.custom), &mut object, ownership);
         crate::builtin::default_object(resource, &mut object);
         kinds::prepare_new(resource, &mut object);
+        self.observe_policy(target, &mut object);
         self.validate(resource, &object, None)?;
+        let name = if generated { "" } else { metadata::text(&object, "name") };
+        let admission = Admission { operation: Operation::Create, object: Some(&object), old: None, name, dry_run: call.dry_run() };
+        self.admit(call, target, &admission)?;
         if call.dry_run() {
             let taken = self.store().get(&key_of(resource, &object)).is_some();
             return if taken { Err(self.exists(resource, &object)) } else { Ok(object) };
@@ -184,6 +190,7 @@ impl Api {
             }
             let new = self.next_state(target, &old, proposed, ownership)?;
             self.refuse_escalation(&call.user, resource, Some(&old), &new)?;
+            self.admit_update(call, target, ownership, &old, &new)?;
             if call.dry_run() {
                 return Ok(Written { object: new, created: false });
             }
@@ -211,6 +218,15 @@ impl Api {
         Err(Status::modified(group, plural, name))
     }
 
+    /// Asks policies about a change. A `Binding` changes a pod, but what is asked for is the binding.
+    fn admit_update(&self, call: &Call, target: &Target, ownership: &Ownership, old: &Value, new: &Value) -> Result<(), Status> {
+        if ownership.subresource == "binding" {
+            return Ok(());
+        }
+        let dry_run = call.dry_run();
+        self.admit(call, target, &Admission { operation: Operation::Update, object: Some(new), old: Some(old), name: target.name(), dry_run })
+    }
+
     /// The state that follows from what was proposed: what the endpoint may not change is as before, the rest is complete and valid.
     pub(super) fn next_state(&self, target: &Target, old: &Value, proposed: Value, ownership: &Ownership) -> Result<Value, Status> {
         let resource = &target.resource;
@@ -224,6 +240,7 @@ impl Api {
         self.admit_change(target, old, &mut new);
         self.settle_fields(resource, Some(old), &mut new, ownership);
         metadata::count_generation(resource, old, &mut new);
+        self.observe_policy(target, &mut new);
         check_identity(target, old, &sent)?;
         self.validate(resource, &new, Some(old))?;
         Ok(new)
@@ -237,6 +254,7 @@ impl Api {
             let error = crate::status::FieldError::required("target.name", "");
             return Err(Status::invalid("", "Binding", target.name(), &[error]));
         }
+        self.admit_body(call, target, Operation::Create, &binding)?;
         let pod = Target { subresource: String::new(), ..target.clone() };
         let ownership = Ownership { subresource: "binding".to_owned(), ..Ownership::of(call, target) };
         self.change(call, &pod, &ownership, |old| {

@@ -30,6 +30,7 @@ use crate::resource::{LazySchema, Resource, Scale};
 pub use defaults::default_object;
 pub use load::{definition, fingerprint};
 pub use metadata::validate_metadata;
+pub(crate) use validate::selectors;
 pub use validate::validate_object;
 pub use zero::zero_object;
 

@@ -8,6 +8,7 @@ mod deleting;
 mod discovering;
 mod guarding;
 mod logging;
+mod policies;
 mod reading;
 mod watching;
 mod writing;

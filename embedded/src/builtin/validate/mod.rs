@@ -4,7 +4,8 @@ mod config;
 mod definitions;
 mod other;
 mod pods;
-mod selectors;
+mod policies;
+pub(crate) mod selectors;
 mod services;
 mod workloads;
 

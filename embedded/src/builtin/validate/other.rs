@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{faults, immutable, not_negative, selectors, unsupported};
+use super::{faults, immutable, not_negative, policies, selectors, unsupported};
 use crate::builtin::json::{is_set, items_at, text_at};
 use crate::builtin::names;
+use crate::policy;
 use crate::status::FieldError;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -31,7 +32,7 @@ pub(super) fn validate(group: &str, kind: &str, object: &Value, old: Option<&Val
                 immutable(errors, object, old, "/addressType");
             }
         }
-        ("admissionregistration.k8s.io", kind) => validate_admission(kind, object, errors),
+        (policy::GROUP, kind) => policies::validate(kind, object, errors),
         _ => {}
     }
 }
@@ -221,38 +222,5 @@ fn validate_storage_class(class: &Value, old: Option<&Value>, errors: &mut Vec<F
             "volumeBindingMode" => FieldError::invalid(field, class.get(field).unwrap_or(&Value::Null), super::IMMUTABLE),
             _ => FieldError::forbidden(field, format!("updates to {field} are forbidden.")),
         });
-    }
-}
-
-fn validate_admission(kind: &str, object: &Value, errors: &mut Vec<FieldError>) {
-    if kind == "ValidatingAdmissionPolicy" {
-        if !is_set(object, "/spec/matchConstraints") {
-            errors.push(FieldError::required("spec.matchConstraints", ""));
-        } else if items_at(object, "/spec/matchConstraints/resourceRules").is_empty() {
-            errors.push(FieldError::required("spec.matchConstraints.resourceRules", ""));
-        }
-        if items_at(object, "/spec/validations").is_empty() && items_at(object, "/spec/auditAnnotations").is_empty() {
-            let detail = "validations or auditAnnotations must contain at least one item";
-            errors.push(FieldError::required("spec.validations", detail));
-        }
-        for (index, validation) in items_at(object, "/spec/validations").iter().enumerate() {
-            if text_at(validation, "/expression").is_none_or(|text| text.trim().is_empty()) {
-                errors.push(FieldError::required(format!("spec.validations[{index}].expression"), "expression is not specified"));
-            }
-        }
-        return;
-    }
-    let actions = items_at(object, "/spec/validationActions");
-    if actions.is_empty() {
-        errors.push(FieldError::required("spec.validationActions", "at least one validation action is required"));
-    }
-    for (index, action) in actions.iter().filter_map(Value::as_str).enumerate() {
-        if !matches!(action, "Audit" | "Deny" | "Warn") {
-            errors.push(unsupported(format!("spec.validationActions[{index}]"), action, &["Audit", "Deny", "Warn"]));
-        }
-    }
-    if actions.contains(&json!("Deny")) && actions.contains(&json!("Warn")) {
-        let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
-        errors.push(FieldError::invalid("spec.validationActions", &json!(actions), detail));
     }
 }

@@ -8,7 +8,7 @@ use crate::builtin::names;
 use crate::status::FieldError;
 
 /// Whether labels match a selector with `matchLabels` and `matchExpressions`. An empty selector matches everything.
-pub(super) fn matches(selector: &Value, labels: &Map<String, Value>) -> bool {
+pub(crate) fn matches(selector: &Value, labels: &Map<String, Value>) -> bool {
     let all_labels =
         selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     all_labels && items_at(selector, "/matchExpressions").iter().all(|requirement| meets(requirement, labels))
@@ -27,7 +27,7 @@ fn meets(requirement: &Value, labels: &Map<String, Value>) -> bool {
 }
 
 /// Whether a selector selects by nothing at all.
-pub(super) fn is_empty(selector: &Value) -> bool {
+pub(crate) fn is_empty(selector: &Value) -> bool {
     let none = |field: &str| {
         selector.get(field).is_none_or(|value| value.as_object().is_none_or(Map::is_empty) && value.as_array().is_none_or(Vec::is_empty))
     };

@@ -1,5 +1,6 @@
 //! What is wrong with the rules of a schema, found when it arrives and not when the first object does.
 
+use kube_cel::cel::Context;
 use kube_cel::cel::common::ast::{Expr, IdedExpr, operators};
 use serde_json::Value;
 
@@ -77,7 +78,10 @@ fn check_expression(schema: &Schema, rule: &Rule, text: &str, path: &str, errors
         Ok(expression) => {
             transition = program::names(&expression, "oldSelf");
             let mut scope = vec!["self", "oldSelf"];
-            Checker { schema, optional_old: rule.optional_old_self, problems: &mut problems }.visit(&expression, &mut scope);
+            let mut roots = vec![("self", schema)];
+            roots.extend((!rule.optional_old_self).then_some(("oldSelf", schema)));
+            let mut checker = Checker { roots, escaped: true, functions: &functions::FUNCTIONS, problems: &mut problems };
+            checker.visit(&expression, &mut scope);
         }
         Err(error) => problems.push(error),
     }
@@ -88,15 +92,21 @@ fn check_expression(schema: &Schema, rule: &Rule, text: &str, path: &str, errors
     transition
 }
 
-/// Resolves names: variables, functions, and fields of `self` and `oldSelf`.
-struct Checker<'a> {
-    schema: &'a Schema,
-    optional_old: bool,
-    problems: &'a mut Vec<String>,
+/// Resolves names: variables, functions, and fields of variables whose schema is known.
+pub(super) struct Checker<'a> {
+    /// Variables whose fields are known.
+    pub roots: Vec<(&'a str, &'a Schema)>,
+    /// Whether fields are written the way rules write them (`a__dash__b`).
+    pub escaped: bool,
+    /// What can be called.
+    pub functions: &'a Context<'static>,
+    /// What was found.
+    pub problems: &'a mut Vec<String>,
 }
 
 impl<'a> Checker<'a> {
-    fn visit<'e>(&mut self, expression: &'e IdedExpr, scope: &mut Vec<&'e str>) {
+    /// Looks at an expression and its parts; `scope` is what variables there are.
+    pub fn visit<'e>(&mut self, expression: &'e IdedExpr, scope: &mut Vec<&'e str>) {
         match &expression.expr {
             Expr::Ident(name) if !name.starts_with('@') && !scope.contains(&name.as_str()) && !is_type(name) => {
                 self.problems.push(format!("undeclared reference to '{name}' (in container '')"));
@@ -105,7 +115,7 @@ impl<'a> Checker<'a> {
                 self.visit(&select.operand, scope);
                 if let Some(parent) = self.schema_of(&select.operand)
                     && closed(parent)
-                    && !parent.properties.keys().any(|name| field_name(name) == select.field)
+                    && !parent.properties.keys().any(|name| self.writes(name, &select.field))
                 {
                     self.problems.push(format!("undefined field '{}'", select.field));
                 }
@@ -133,11 +143,11 @@ impl<'a> Checker<'a> {
                     return;
                 }
                 let qualified = prefix.filter(|name| !scope.contains(&name.as_str())).map(|name| format!("{name}.{}", call.func_name));
-                if qualified.as_deref().is_some_and(has_function) {
+                if qualified.as_deref().is_some_and(|name| functions::exists(self.functions, name)) {
                     call.args.iter().for_each(|part| self.visit(part, scope));
                     return;
                 }
-                if !is_operator(&call.func_name) && !has_function(&call.func_name) {
+                if !is_operator(&call.func_name) && !functions::exists(self.functions, &call.func_name) {
                     self.problems.push(format!("undeclared reference to '{}' (in container '')", call.func_name));
                 }
                 each_child(expression, &mut |part| self.visit(part, scope));
@@ -146,13 +156,18 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Whether an expression writes the field `name` as `written`.
+    fn writes(&self, name: &str, written: &str) -> bool {
+        if self.escaped { field_name(name) == written } else { name == written }
+    }
+
     /// The schema of a chain such as `self.spec.ports`, where it can be told.
     fn schema_of(&self, expression: &IdedExpr) -> Option<&'a Schema> {
         match &expression.expr {
-            Expr::Ident(name) if name == "self" || (name == "oldSelf" && !self.optional_old) => Some(self.schema),
+            Expr::Ident(name) => self.roots.iter().find(|(root, _)| root == name).map(|(_, schema)| *schema),
             Expr::Select(select) if !select.test => {
                 let parent = self.schema_of(&select.operand)?;
-                let declared = parent.properties.iter().find(|(name, _)| field_name(name) == select.field);
+                let declared = parent.properties.iter().find(|(name, _)| self.writes(name, &select.field));
                 declared.map(|(_, child)| child.as_ref()).or(parent.additional.as_deref())
             }
             Expr::Call(call) if call.func_name == operators::INDEX => {
@@ -176,11 +191,6 @@ fn is_type(name: &str) -> bool {
 /// Operators have names such as `_+_` and are known to the interpreter.
 fn is_operator(name: &str) -> bool {
     name.starts_with(['_', '-', '!', '@'])
-}
-
-/// Whether rules may call a function of that name.
-fn has_function(name: &str) -> bool {
-    functions::exists(name)
 }
 
 /// Whether `.a['b-c']` names a field below the node.

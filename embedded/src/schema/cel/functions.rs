@@ -10,7 +10,7 @@ use kube_cel::cel::objects::{Key, OptionalValue};
 use kube_cel::cel::parser::Expression;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, Value};
 
-use super::{bounded, budget};
+use super::{authority, bounded, budget, lazy};
 
 /// Pays for one step of a loop. Users cannot write the name, nor those below.
 pub(super) const STEP: &str = "@step";
@@ -22,8 +22,18 @@ pub(super) const OPTIONAL_FIELD: &str = "@optionalField";
 /// Why an evaluation ended early. The words are Kubernetes'.
 pub(super) const TOO_EXPENSIVE: &str = "operation cancelled: actual cost limit exceeded";
 
-/// All functions, registered once for all evaluations.
-pub(super) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+/// All functions of rules, registered once for all evaluations.
+pub(super) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(common);
+
+/// Those of admission policies, which may ask in addition what users are allowed.
+pub(super) static POLICY_FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+    let mut context = common();
+    authority::register(&mut context);
+    lazy::register(&mut context);
+    context
+});
+
+fn common() -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function(STEP, step);
     context.add_function(SUM, sum);
@@ -32,13 +42,13 @@ pub(super) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function("size", size);
     bounded::register(&mut context);
     context
-});
+}
 
 /// Whether there is a function of that name, such as `size` or `sets.contains`. The interpreter does not list them, but it says so
 /// when a call names one that it does not know.
-pub(super) fn exists(name: &str) -> bool {
+pub(super) fn exists(functions: &Context, name: &str) -> bool {
     let call = CallExpr { func_name: name.to_owned(), target: None, args: Vec::new() };
-    let result = Value::resolve(&Expression { id: 0, expr: Expr::Call(call) }, &FUNCTIONS);
+    let result = Value::resolve(&Expression { id: 0, expr: Expr::Call(call) }, functions);
     !matches!(result, Err(ExecutionError::UndeclaredReference(_)))
 }
 

@@ -9,21 +9,28 @@
 //! | [`convert`] | JSON to CEL values, as the schema declares them |
 //! | [`run`] | walks an object and evaluates its rules |
 //! | [`check`] | what is wrong with the rules of a new schema |
-//! | [`expression`] | expressions over other variables, for admission policies |
+//! | [`expression`] | expressions of admission policies, over other variables |
+//! | [`lazy`], [`authority`] | what these have in addition: `variables`, `authorizer` |
+//! | [`result`], [`position`] | the type of their value, and where a mistake is |
 //!
 //! Differences to a real server: there is no type checker (an unknown field of `self` is found, a comparison of a string with a
 //! number is not, and fails when the rule runs); lists of type set compare in order; `type()` does not exist.
 
+mod authority;
 mod bounded;
 mod budget;
 mod check;
 mod convert;
 mod expression;
 mod functions;
+mod lazy;
+mod position;
 mod program;
+mod result;
 mod run;
 
 pub use check::check_rules;
-pub use expression::{Expression, Variable};
+pub use authority::{Authority, Question};
+pub use expression::{Budget, Expression, Failure, Inputs, Named, Names, Scope, Wanted};
 pub(super) use program::Program;
 pub(super) use run::validate;

@@ -19,10 +19,10 @@ const MAX_LENGTH: usize = 16 * 1024;
 const MAX_BRACKETS: usize = 64;
 
 /// Deepest tree that is evaluated.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// Up to this depth an expression is evaluated on the stack of whoever asks. A level takes some 20 KB of it in an unoptimised build.
-const SHALLOW: usize = 20;
+pub(super) const SHALLOW: usize = 20;
 
 /// Deeper ones, and the parser, get a stack of this many bytes; only what they use of it becomes memory.
 pub(super) const STACK: usize = 128 * 1024 * 1024;
@@ -126,7 +126,7 @@ fn brackets(text: &str) -> usize {
 }
 
 /// How deep the tree is.
-fn depth(expression: &IdedExpr) -> usize {
+pub(super) fn depth(expression: &IdedExpr) -> usize {
     let mut deepest = 0;
     each_child(expression, &mut |child| deepest = deepest.max(depth(child)));
     deepest + 1
@@ -191,7 +191,7 @@ pub(super) fn each_child<'e>(expression: &'e IdedExpr, visit: &mut dyn FnMut(&'e
 }
 
 /// The same for changing the parts.
-fn each_child_mut(expression: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr)) {
+pub(super) fn each_child_mut(expression: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr)) {
     match &mut expression.expr {
         Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(visit),
         Expr::Comprehension(loops) => {
@@ -215,13 +215,14 @@ fn each_child_mut(expression: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr
 }
 
 /// How many parts an expression has.
-fn size(expression: &IdedExpr) -> u64 {
+pub(super) fn size(expression: &IdedExpr) -> u64 {
     let mut total = 1;
     each_child(expression, &mut |child| total += size(child));
     total
 }
 
-fn rewrite(expression: &mut IdedExpr) {
+/// Puts prices in, and what the interpreter lacks.
+pub(super) fn rewrite(expression: &mut IdedExpr) {
     each_child_mut(expression, &mut rewrite);
     match &mut expression.expr {
         Expr::Comprehension(loops) => pay_for_steps(loops),
@@ -271,11 +272,11 @@ fn bind(call: &mut CallExpr) -> Expr {
     }))
 }
 
-fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
+pub(super) fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
     IdedExpr { id: 0, expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }) }
 }
 
-fn ident(name: &str) -> IdedExpr {
+pub(super) fn ident(name: &str) -> IdedExpr {
     IdedExpr { id: 0, expr: Expr::Ident(name.to_owned()) }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{lines, widget, with_spec};
-use crate::schema::{Expression, Schema, Variable, check_rules, validate};
+use crate::schema::{Schema, check_rules, validate};
 
 /// A schema of one field `x` with rules.
 fn ruled(mut x: Value, rules: Value) -> Schema {
@@ -304,23 +304,6 @@ fn the_deepest_rule_that_is_allowed_can_be_evaluated() {
     assert!(holds(json!({"type": "string"}), &chain, json!("x")));
     let sum = vec!["1"; 80].join("+");
     assert!(holds(json!({"type": "string"}), &format!("{sum} == 80"), json!("x")));
-}
-
-#[test]
-fn expressions_take_any_variables() {
-    let evaluate = |text: &str, object: &Value| {
-        let variables =
-            [Variable { name: "object", value: object, schema: None }, Variable { name: "oldObject", value: &Value::Null, schema: None }];
-        Expression::compile(text).unwrap().evaluate(&variables)
-    };
-    let object = json!({"metadata": {"labels": {"a-b": "x"}}, "spec": {"n": 2}});
-    assert_eq!(evaluate("object.spec.n > 1 && oldObject == null", &object), Ok(json!(true)));
-    assert_eq!(evaluate("'n is ' + string(object.spec.n)", &object), Ok(json!("n is 2")));
-    assert_eq!(evaluate("object.metadata.labels.map(k, k)", &object), Ok(json!(["a-b"])));
-    assert_eq!(evaluate("{'a': [1, 2.5, null]}", &object), Ok(json!({"a": [1, 2.5, null]})));
-    assert_eq!(evaluate("object.spec.m", &object), Err("no such key: m".to_owned()));
-    assert_eq!(evaluate("object.?spec.?m", &object), Ok(Value::Null));
-    assert!(Expression::compile("object.").is_err());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod decoding;
 mod defaults;
 mod jsonpath;
 mod parse;
+mod policies;
 mod structural;
 mod validation;
 
