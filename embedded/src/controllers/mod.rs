@@ -10,8 +10,10 @@
 //! | [`collector`] | the garbage collector: does it |
 //! | [`namespaces`] | empties namespaces that are being deleted |
 //! | [`events`] | removes old Events |
+//! | [`accounts`] | under which names they act |
 //! | [`defaults`] | the `default` service account and the `kube-root-ca.crt` config map |
 
+pub mod accounts;
 pub mod collector;
 pub mod defaults;
 pub mod events;
@@ -37,6 +39,8 @@ pub struct Options {
     pub namespaces: bool,
     /// A service account `default` in every namespace.
     pub service_accounts: bool,
+    /// Under which names those act that delete for others: the garbage collector, and whoever empties namespaces; all as one where absent.
+    pub accounts: Option<accounts::Accounts>,
     /// Removal of Events an hour after they were last seen.
     pub events: bool,
     /// A config map `kube-root-ca.crt` in every namespace, holding these certificates (PEM).
@@ -46,7 +50,7 @@ pub struct Options {
 impl Default for Options {
     /// All but the config map, for which certificates are needed.
     fn default() -> Self {
-        Self { garbage_collector: true, namespaces: true, service_accounts: true, events: true, root_certificates: None }
+        Self { garbage_collector: true, namespaces: true, service_accounts: true, accounts: None, events: true, root_certificates: None }
     }
 }
 
@@ -56,17 +60,18 @@ impl Default for Options {
 /// When one of their tasks died, which is a defect; the others are ended.
 pub async fn run(client: Client, options: Options, shutdown: CancellationToken) -> Result<(), JoinError> {
     let mut tasks = JoinSet::new();
+    let acting = |name: &str| options.accounts.as_ref().map_or_else(|| client.clone(), |accounts| accounts.client(name));
     if options.garbage_collector || options.namespaces {
         let (known_kinds, kinds) = watch::channel(std::sync::Arc::default());
         let (to_collector, changes) = mpsc::channel(1024);
         let (removals, _) = broadcast::channel(256);
         if options.garbage_collector {
-            tasks.spawn(collector::run(client.clone(), changes, kinds.clone(), shutdown.clone()));
+            tasks.spawn(collector::run(acting(accounts::GARBAGE_COLLECTOR), changes, kinds.clone(), shutdown.clone()));
         } else {
             drop(changes);
         }
         if options.namespaces {
-            tasks.spawn(namespaces::run(client.clone(), kinds, removals.clone(), shutdown.clone()));
+            tasks.spawn(namespaces::run(acting(accounts::NAMESPACES), kinds, removals.clone(), shutdown.clone()));
         }
         let inventory = inventory::Inventory { client: client.clone(), changes: to_collector, removals, kinds: known_kinds };
         tasks.spawn(inventory.run(shutdown.clone()));

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::controllers::accounts;
+
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "delete", "deletecollection", "patch", "update"];
 
@@ -20,6 +22,7 @@ pub fn default_objects() -> Vec<Value> {
         role("system:public-info-viewer", &json!({}), &[paths(&["get"], &PUBLIC_PATHS)]),
         role("system:basic-user", &json!({}), &basic_user_rules()),
     ];
+    objects.extend(controllers());
     objects.extend([
         binding("cluster-admin", &["system:masters"]),
         binding("system:discovery", &["system:authenticated"]),
@@ -40,6 +43,35 @@ fn basic_user_rules() -> [Value; 2] {
         rule(&["create"], &["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
         rule(&["create"], &["authentication.k8s.io"], &["selfsubjectreviews"]),
     ]
+}
+
+/// The controllers that delete for others act as service accounts of their own; see [`crate::controllers::accounts`].
+fn controllers() -> Vec<Value> {
+    let everything = |verbs: &[&str]| rule(verbs, &["*"], &["*"]);
+    let all = [
+        (
+            accounts::NAMESPACES,
+            vec![
+                everything(&["delete", "deletecollection", "get", "list"]),
+                rule(&["delete", "get", "list", "watch"], &[""], &["namespaces"]),
+                rule(&["patch", "update"], &[""], &["namespaces/finalize", "namespaces/status"]),
+            ],
+        ),
+        (
+            accounts::GARBAGE_COLLECTOR,
+            vec![
+                everything(&["delete", "get", "list", "patch", "update", "watch"]),
+                rule(&["create", "patch", "update"], &["", "events.k8s.io"], &["events"]),
+            ],
+        ),
+    ];
+    let both = |(name, rules): (&str, Vec<Value>)| {
+        let role_name = format!("system:controller:{name}");
+        let mut binding = binding(&role_name, &[]);
+        binding["subjects"] = json!([{"kind": "ServiceAccount", "name": name, "namespace": "kube-system"}]);
+        [role(&role_name, &json!({}), &rules), binding]
+    };
+    all.into_iter().flat_map(both).collect()
 }
 
 const CORE: [&str; 8] = [
