@@ -11,6 +11,7 @@ mod gateway_abuse;
 mod invalid_objects;
 mod matrix;
 mod messages;
+mod monitoring;
 mod operations;
 mod registration;
 mod start_up;
