@@ -107,7 +107,7 @@ impl Drop for Prometheus {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eeprintln!("---- log of Prometheus\n{}\n----", self.log());
+            eprintln!("---- log of Prometheus\n{}\n----", self.log());
         }
     }
 }
