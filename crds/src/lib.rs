@@ -10,6 +10,7 @@ pub mod generate;
 pub mod identity;
 pub mod ipoffice;
 pub mod object_store;
+pub mod policies;
 pub mod reference;
 pub mod references;
 pub mod registration;

@@ -35,8 +35,11 @@ pub enum ManifestError {
     },
 }
 
-/// Kinds, rights of the operator, and roles of people.
-pub fn system() -> Result<Vec<Value>, serde_json::Error> {
+/// Kinds, rights of the operator, roles of people, and policies about requests.
+///
+/// # Errors
+/// One of them cannot be read or written, which tests exclude.
+pub fn system() -> Result<Vec<Value>, Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     for definition in crds::generate::all() {
         let mut value = serde_json::to_value(definition)?;
@@ -49,6 +52,7 @@ pub fn system() -> Result<Vec<Value>, serde_json::Error> {
         all.extend(role(name, &rules));
     }
     all.extend(rules::people::cluster_roles().iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?);
+    all.extend(crds::policies::all(&format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"))?);
     Ok(all)
 }
 

@@ -49,7 +49,9 @@ fn conditions_hold(policy: &Policy, inputs: &Inputs, budget: &mut Budget) -> Res
     if policy.conditions.is_empty() {
         return Ok(true);
     }
-    let scope = Scope::new(inputs, &Arc::default(), policy.conditions.iter().flatten());
+    // A Kubernetes server shows conditions no namespace.
+    let inputs = Inputs { namespace_object: None, ..*inputs };
+    let scope = Scope::new(&inputs, &Arc::default(), policy.conditions.iter().flatten());
     let mut errors = Vec::new();
     for compiled in &policy.conditions {
         match condition(&scope, compiled, budget) {
