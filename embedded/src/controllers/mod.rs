@@ -10,18 +10,24 @@
 //! | [`collector`] | the garbage collector: does it |
 //! | [`namespaces`] | empties namespaces that are being deleted |
 //! | [`events`] | removes old Events |
+//! | [`workloads`] | Deployments, ReplicaSets, Jobs and PodDisruptionBudgets |
+//! | [`endpoints`] | Endpoints and EndpointSlices of Services |
+//! | [`api_server`] | the Service `kubernetes` |
 //! | [`accounts`] | under which names they act |
 //! | [`defaults`] | the `default` service account and the `kube-root-ca.crt` config map |
 
 pub mod accounts;
+pub mod api_server;
 pub mod collector;
 pub mod defaults;
+pub mod endpoints;
 pub mod events;
 pub mod graph;
 pub mod inventory;
 pub mod judgement;
 pub mod kinds;
 pub mod namespaces;
+pub mod workloads;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +45,12 @@ pub struct Options {
     pub namespaces: bool,
     /// A service account `default` in every namespace.
     pub service_accounts: bool,
+    /// Pods for Deployments, ReplicaSets and Jobs; the status of PodDisruptionBudgets.
+    pub workloads: bool,
+    /// Endpoints and EndpointSlices of Services.
+    pub endpoints: bool,
+    /// The Service `kubernetes`, where the server's address is known.
+    pub api_server: Option<api_server::ApiServerAddress>,
     /// Under which names those act that delete for others: the garbage collector, and whoever empties namespaces; all as one where absent.
     pub accounts: Option<accounts::Accounts>,
     /// Removal of Events an hour after they were last seen.
@@ -48,9 +60,19 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// All but the config map, for which certificates are needed.
+    /// All but the config map and the Service `kubernetes`, for which certificates and an address are needed.
     fn default() -> Self {
-        Self { garbage_collector: true, namespaces: true, service_accounts: true, accounts: None, events: true, root_certificates: None }
+        Self {
+            garbage_collector: true,
+            namespaces: true,
+            service_accounts: true,
+            workloads: true,
+            endpoints: true,
+            api_server: None,
+            accounts: None,
+            events: true,
+            root_certificates: None,
+        }
     }
 }
 
@@ -75,6 +97,15 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         }
         let inventory = inventory::Inventory { client: client.clone(), changes: to_collector, removals, kinds: known_kinds };
         tasks.spawn(inventory.run(shutdown.clone()));
+    }
+    if options.workloads {
+        tasks.spawn(workloads::run(client.clone(), shutdown.clone()));
+    }
+    if options.endpoints {
+        tasks.spawn(endpoints::run(client.clone(), shutdown.clone()));
+    }
+    if let Some(address) = options.api_server {
+        tasks.spawn(api_server::keep(client.clone(), address, shutdown.clone()));
     }
     if options.events {
         tasks.spawn(events::run(client.clone(), shutdown.clone()));
