@@ -13,8 +13,10 @@
 //! | [`patch`] | JSON patch, merge patch, strategic merge patch |
 //! | [`fields`] | field sets, managed fields and server-side apply |
 //! | [`store`] | objects with versions: durable before a write is answered, watchable after |
+//! | [`network`] | addresses of pods and Services, and who answers there |
 //! | [`controllers`] | garbage collection, namespace deletion |
 //! | [`node`] | the node agent: pods as child processes |
+//! | [`upgrade`] | connections that become websockets |
 //! | [`status`] | errors as Kubernetes says them |
 
 pub mod api;
@@ -22,6 +24,7 @@ pub mod body;
 pub mod builtin;
 pub mod controllers;
 pub mod fields;
+pub mod network;
 pub mod node;
 pub mod patch;
 mod policy;
@@ -30,4 +33,5 @@ pub mod schema;
 pub mod server;
 pub mod status;
 pub mod store;
+pub mod upgrade;
 pub mod user;

@@ -1,11 +1,15 @@
 //! The command line.
 
+mod image;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use archive::layout::BackupId;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::ids::{CustomerId, SystemId};
+
+pub use image::ImageMapping;
 
 /// The operator for telephone systems.
 #[derive(Debug, Parser)]
@@ -129,6 +133,10 @@ pub struct UpOptions {
     /// Port of the object store
     #[arg(long, default_value_t = 9000)]
     pub store_port: u16,
+    /// Run PROGRAM of this machine where a pod names the image NAME, with or without its tag; can be given several times. Images whose
+    /// repository ends in `switchboard` are this program already
+    #[arg(long = "image", value_name = "NAME=PROGRAM")]
+    pub images: Vec<ImageMapping>,
     #[command(flatten)]
     pub serve: ServeOptions,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! The embedded control plane of `up`: store, API, TLS, node agent, controllers.
 
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use embedded::api::authorize::Tokens;
 use embedded::api::{Api, ApiOptions};
-use embedded::node::{Agent, Images, Launcher, NodeOptions, PodNetwork, Program};
+use embedded::controllers::api_server::{self, ApiServerAddress};
+use embedded::network::renumber::renumber;
+use embedded::network::{Block, proxy};
+use embedded::node::{Agent, ApiServer, Images, Launcher, NodeOptions, Program, claims};
 use embedded::server::kubeconfig::Credentials;
 use embedded::server::{Authenticator, FixedTokens, Kubeconfig, Limits, Listener, Pki, Rbac, ServiceAccountTokens, rbac, tokens};
 use embedded::store::Store;
@@ -18,6 +21,7 @@ use kube::Client;
 use runtime::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
+use crate::arguments::ImageMapping;
 use crate::commands::launcher;
 
 /// A control plane whose port is taken, and that does not serve yet.
@@ -29,6 +33,7 @@ pub struct Plane {
     fixed: FixedTokens,
     issued: Arc<dyn Tokens>,
     admin_token: String,
+    block: Block,
     data: PathBuf,
 }
 
@@ -47,16 +52,25 @@ impl Plane {
         let store = Store::open(data)?;
         // Stale from a run that was killed: whoever waits for it must not be told too early.
         let _ = std::fs::remove_file(data.join("ready"));
-        let pki = Pki::open(data, &[])?;
+        let block = Block::claim(data, port)?;
+        let services = block.services();
+        let pki = Pki::open(data, &[services.first.into()])?;
         let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "--api-port").await?;
-        let api = Api::new(store.clone(), ApiOptions::default());
+        let renumbered = renumber(&store, services).await?;
+        if renumbered > 0 {
+            tracing::info!(services = renumbered, network = %services, "services were given addresses of this plane's network");
+        }
+        let api = Api::new(store.clone(), ApiOptions { service_network: services });
         api.bootstrap(rbac::default_objects()).await?;
+        api.bootstrap(vec![claims::storage_class()]).await?;
         let issued: Arc<dyn Tokens> = Arc::new(ServiceAccountTokens::open(&data.join("tokens.key"), store.clone())?);
         api.set_tokens(Arc::clone(&issued));
         api.set_authorizer(Arc::new(Rbac::new(store.clone())));
         let admin_token = tokens::kept_in(&data.join("admin.token"))?;
         let fixed = FixedTokens::new()?.with(&admin_token, User::admin());
-        Ok(Self { api, store, pki, listener, fixed, issued, admin_token, data: data.to_owned() })
+        let plane = Self { api, store, pki, listener, fixed, issued, admin_token, block, data: data.to_owned() };
+        api_server::ensure(&plane.admin(), plane.api_server()).await?;
+        Ok(plane)
     }
 
     /// A client that may do everything.
@@ -84,6 +98,21 @@ impl Plane {
         format!("https://{}", self.listener.address())
     }
 
+    /// Where it is, and the address by which pods know it.
+    fn api_server(&self) -> ApiServerAddress {
+        let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.listener.address().port());
+        ApiServerAddress { server, service: self.block.services().first }
+    }
+
+    /// What pods are told of it. Ports below 1024 are for root on many machines: there it is the server's own address.
+    fn told_to_pods(&self) -> ApiServer {
+        let ApiServerAddress { server, service } = self.api_server();
+        let service = SocketAddrV4::new(service, api_server::PORT);
+        let can_be_opened = std::net::TcpListener::bind(service).is_ok();
+        let service = if can_be_opened { service } else { server };
+        ApiServer { url: self.server(), authority: self.pki.authority().to_owned(), service }
+    }
+
     /// Writes the kubeconfig and returns its path.
     ///
     /// # Errors
@@ -109,18 +138,34 @@ impl Plane {
     ///
     /// # Errors
     /// The certificates cannot be used, or the program does not find itself.
-    pub fn start(self, tasks: &mut Tasks, images: &[String], shutdown: &CancellationToken) -> Result<Store, Box<dyn Error>> {
+    pub fn start(
+        self,
+        tasks: &mut Tasks,
+        simulator_image: &str,
+        images: &[ImageMapping],
+        shutdown: &CancellationToken,
+    ) -> Result<Store, Box<dyn Error>> {
         let program = std::env::current_exe().map_err(|error| format!("the program does not find its own file: {error}"))?;
-        let mapped =
-            images.iter().fold(Images::new(), |all, image| all.with(image, Program { path: program.clone(), ..Program::default() }));
+        let mapped = image_map(&program, simulator_image, images);
         let launcher = Launcher { program, arguments: vec![launcher::WORD.to_owned()] };
         let node = self.data.canonicalize().unwrap_or(self.data.clone()).join("node");
-        let network = pod_network(self.listener.address().port());
-        let agent = Agent::new(self.admin(), NodeOptions { network, ..NodeOptions::new(node, mapped, launcher) });
+        let options = NodeOptions {
+            network: self.block.pods(),
+            api_server: Some(self.told_to_pods()),
+            image_remedy: "start switchboard up with --image NAME=PROGRAM".to_owned(),
+            ..NodeOptions::new(node, mapped, launcher)
+        };
+        let agent = Agent::new(self.admin(), options);
         self.api.set_node(agent.node());
         tasks.spawn("the node agent", agent.run(shutdown.clone()));
-        let options = embedded::controllers::Options { root_certificates: Some(self.pki.authority().to_owned()), ..Default::default() };
+        let root_certificates = Some(self.pki.authority().to_owned());
+        let options = embedded::controllers::Options { root_certificates, api_server: Some(self.api_server()), ..Default::default() };
         tasks.spawn("the controllers of the control plane", embedded::controllers::run(self.admin(), options, shutdown.clone()));
+        let (client, stop, block) = (self.admin(), shutdown.clone(), self.block);
+        tasks.spawn("the addresses of services", async move {
+            // The block of addresses is the plane's for as long as this runs.
+            proxy::run(client, block.services(), Ipv4Addr::LOCALHOST, stop).await
+        });
         let config = self.pki.server_config()?;
         let api = self.api.clone();
         let handler = move |request: http::Request<Bytes>, user: User| {
@@ -137,9 +182,9 @@ impl Plane {
     }
 }
 
-/// Addresses for pods out of 127.0.0.0/8: the 254 that belong to the port of the API. Two planes on one machine have two ports, so their pods
-/// never want the same address.
-fn pod_network(api_port: u16) -> PodNetwork {
-    let [high, low] = api_port.to_be_bytes();
-    PodNetwork { first: Ipv4Addr::new(127, high, low, 1), count: 254 }
+/// Images that are this program, and those that the user has programs for.
+fn image_map(own: &Path, simulator_image: &str, images: &[ImageMapping]) -> Images {
+    let program = |path: &Path| Program { path: path.to_owned(), ..Program::default() };
+    let map = Images::new().with(simulator_image, program(own)).with_anywhere("switchboard", program(own));
+    images.iter().fold(map, |map, mapping| map.with(&mapping.image, program(&mapping.program)))
 }

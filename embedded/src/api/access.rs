@@ -15,6 +15,8 @@ use crate::user::{AUTHENTICATED, User};
 pub(super) fn verb(call: &Call, target: &Target) -> &'static str {
     let one = target.name.is_some();
     match call.method {
+        // A websocket begins with a GET, but it does more than read.
+        Method::GET | Method::POST if STREAMS.contains(&target.subresource.as_str()) => "create",
         Method::GET | Method::HEAD if call.query.flag("watch") && target.subresource.is_empty() => "watch",
         Method::GET | Method::HEAD if one => "get",
         Method::GET | Method::HEAD => "list",
@@ -26,6 +28,10 @@ pub(super) fn verb(call: &Call, target: &Target) -> &'static str {
         _ => "",
     }
 }
+
+/// Subresources that are streams to and from a pod. Whoever may create them may use them, whatever the method: websockets begin with a GET,
+/// for which a Kubernetes server asks for both `get` and `create`, and clients that lack `get` fall back there to a protocol that has POST.
+const STREAMS: [&str; 3] = ["attach", "exec", "portforward"];
 
 /// Verb and resource a request is counted under.
 /// Only words from fixed sets: what a client invents must not become a series of its own.

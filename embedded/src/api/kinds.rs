@@ -143,24 +143,29 @@ impl Api {
         if is_core(resource, "Pod") {
             give_service_account(object);
         }
+        if is_core(resource, "PersistentVolumeClaim") {
+            self.give_storage_class(object);
+        }
         if is_core(resource, "Service") {
-            self.give_address(object)?;
+            self.allocate_new(object)?;
         }
         Ok(())
     }
 
     /// What a changed object keeps that clients need not repeat.
-    pub(super) fn admit_change(&self, target: &Target, old: &Value, new: &mut Value) {
-        if is_core(&target.resource, "Service") && new["spec"]["type"] != "ExternalName" {
-            for key in ["clusterIP", "clusterIPs"] {
-                if new["spec"][key].is_null() && !old["spec"][key].is_null() {
-                    new["spec"][key] = old["spec"][key].clone();
-                }
-            }
+    pub(super) fn admit_change(&self, target: &Target, old: &Value, new: &mut Value) -> Result<(), Status> {
+        if is_core(&target.resource, "Service") {
+            self.allocate_changed(old, new)?;
         }
         if is_core(&target.resource, "Pod") && new["spec"]["serviceAccountName"].is_null() {
             give_service_account(new);
         }
+        Ok(())
+    }
+
+    /// Whoever gives something out must have written it before the next one looks what is free.
+    pub(super) async fn take_turn(&self, resource: &Resource) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if is_core(resource, "Service") { Some(self.0.allocating.lock().await) } else { None }
     }
 }
 
@@ -175,4 +180,20 @@ fn give_service_account(pod: &mut Value) {
         spec["serviceAccountName"] = json!(older);
     }
     spec["serviceAccount"] = spec["serviceAccountName"].clone();
+}
+
+impl Api {
+    /// A claim that names no class gets the default one, where there is one.
+    fn give_storage_class(&self, claim: &mut Value) {
+        if !claim["spec"].is_object() || !claim["spec"]["storageClassName"].is_null() {
+            return;
+        }
+        let is_default = |class: &Value| class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
+        let classes = self.store().list("storage.k8s.io/storageclasses", None, None, None).objects;
+        // The youngest of several, as Kubernetes has it.
+        let age = |class: &Value| class["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
+        if let Some(class) = classes.iter().map(|class| class.value()).filter(is_default).max_by_key(age) {
+            claim["spec"]["storageClassName"] = class["metadata"]["name"].clone();
+        }
+    }
 }

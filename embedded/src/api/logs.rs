@@ -72,7 +72,7 @@ fn since(call: &Call) -> Result<Option<jiff::Timestamp>, Status> {
 }
 
 /// The container that is meant: the one named, or the only one.
-fn container_of(pod: &Value, pod_name: &str, wanted: &str) -> Result<String, Status> {
+pub(super) fn container_of(pod: &Value, pod_name: &str, wanted: &str) -> Result<String, Status> {
     let names = |key: &str| -> Vec<String> {
         let containers = pod["spec"][key].as_array().into_iter().flatten();
         containers.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()

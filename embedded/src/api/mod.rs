@@ -11,7 +11,7 @@
 //! | `kinds`, `services` | what single built-in kinds do differently |
 //! | `crd`, `cleanup` | CustomResourceDefinitions, and how they go |
 //! | `discovery`, `openapi` | what is served |
-//! | `review`, `logs` | questions, and the logs of pods |
+//! | `review`, `logs`, `exec` | questions, the logs of pods, and programs in them |
 //! | `protobuf`, `yaml` | bodies in protobuf and YAML, which some clients send |
 //! | [`Api::client`] | a `kube::Client` without sockets |
 
@@ -26,6 +26,7 @@ mod crd;
 mod delete;
 mod discovery;
 mod escalation;
+mod exec;
 mod jsonpath;
 mod kinds;
 mod logs;
@@ -61,10 +62,12 @@ pub use counters::RequestKind;
 
 use crate::body::Body;
 use crate::builtin;
+use crate::network::ServiceNetwork;
 use crate::node::Node;
 use crate::status::Status;
 use crate::store::Store;
 use crate::user::User;
+use tokio::sync::Semaphore;
 use authorize::{Authorizer, MastersOnly, Tokens};
 use negotiation::{Form, Shape};
 use registry::{Kinds, Registry};
@@ -76,16 +79,10 @@ use routing::{Route, Target, route};
 pub const VERSION: &str = "v1.36.2";
 
 /// What a server can be told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ApiOptions {
-    /// The first two numbers of the network services get their addresses from.
-    pub service_network: [u8; 2],
-}
-
-impl Default for ApiOptions {
-    fn default() -> Self {
-        Self { service_network: [127, 10] }
-    }
+    /// Where services get their addresses from.
+    pub service_network: ServiceNetwork,
 }
 
 /// The API over a store. Cheap to clone.
@@ -106,8 +103,11 @@ struct Inner {
     requests: counters::Requests,
     /// Held while the names of a definition are compared with those of others.
     judging: tokio::sync::Mutex<()>,
+    /// Held from the choice of a service's address and ports until they are written.
+    allocating: tokio::sync::Mutex<()>,
     cleanups: cleanup::Cleanups,
     policies: crate::policy::Catalogue,
+    sessions: Arc<Semaphore>,
 }
 
 /// What is behind a lock that only ever guards one assignment.
@@ -129,8 +129,10 @@ impl Api {
             node: RwLock::default(),
             requests: counters::Requests::default(),
             judging: tokio::sync::Mutex::default(),
+            allocating: tokio::sync::Mutex::default(),
             cleanups: cleanup::Cleanups::default(),
             policies: crate::policy::Catalogue::default(),
+            sessions: Arc::new(Semaphore::new(exec::MOST_SESSIONS)),
         }));
         api.load_definitions();
         api
@@ -239,7 +241,7 @@ impl Api {
         }
         match route {
             Route::Version => document(version()),
-            Route::Health => Ok(respond::bytes(200, "text/plain; charset=utf-8", "ok")),
+            Route::Health => Ok(respond::bytes(200, "text/plain; charset=utf-8", health(call))),
             Route::Metrics => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", self.0.requests.exposition())),
             Route::CoreVersions if aggregated() => Ok(discovery::aggregated(kinds, true, call)),
             Route::Groups if aggregated() => Ok(discovery::aggregated(kinds, false, call)),
@@ -285,19 +287,22 @@ impl Api {
             ("scale", "patch") => self.patch(call, target).await,
             ("log", "get") => self.logs(call, target).await,
             ("token", "create") => self.token(call, target),
-            ("exec" | "attach" | "portforward", _) => Err(Status::new(
-                501,
-                "NotImplemented",
-                format!(
-                    "{} is not served here; a pod's ports are open on its own loopback address, and its output is in its log",
-                    target.subresource
-                ),
-            )),
+            ("exec" | "attach", "create") => self.stream(call, target),
+            ("portforward", "create") => Err(self.no_forwarding(target)),
             ("binding", "create") => self.bind(call, target).await,
             ("eviction", "create") => self.evict(call, target).await,
             _ => Err(method_not_allowed()),
         }
     }
+}
+
+/// That all is well, in the words of a Kubernetes server.
+fn health(call: &Call) -> String {
+    if call.query.get("verbose").is_none() {
+        return "ok".to_owned();
+    }
+    let probe = call.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    format!("[+]ping ok\n[+]log ok\n[+]store ok\n{probe} check passed\n")
 }
 
 /// 405.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::admission::{check_applied_kind, parse_json, parse_yaml, unsupported_media_type};
 use super::metadata::{self, check_place};
 use super::negotiation::Form;
+use super::protobuf::order;
 use super::read::shaped;
 use super::request::{Call, FieldValidation};
 use super::respond::{self, Answer};
@@ -141,7 +142,11 @@ fn unknown(call: &Call, target: &Target, media_type: &str, body: &Value, new: &V
         return Ok(problems);
     }
     // The server of Kubernetes shows here what it could not decode: the whole object, or for a strategic patch the patch.
-    let shown = if media_type == STRATEGIC { go_map(body) } else { new.to_string() };
+    let shown = if media_type == STRATEGIC {
+        go_map(body)
+    } else {
+        order::after_patch(&target.resource.api_version(), &target.resource.kind, new, &order::touched(body))
+    };
     let error = FieldError::invalid("patch", &json!(shown), format!("strict decoding error: {}", problems.join(", ")));
     let mut status = Status::invalid("", "", "", std::slice::from_ref(&error));
     status.message = format!(" \"\" is invalid: {error}");

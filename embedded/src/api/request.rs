@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::status::{FieldError, Status};
+use crate::upgrade::Takeover;
 use crate::user::User;
 
 /// A request with its path and query decoded.
@@ -19,13 +20,16 @@ pub(super) struct Call {
     /// Of the server's own doing: no policy is asked.
     pub own: bool,
     warnings: Mutex<Vec<String>>,
+    /// Takes the connection over; absent where there is none, as for the client in process.
+    pub takeover: Option<Takeover>,
 }
 
 impl Call {
     pub fn new(request: http::Request<Bytes>, user: &User) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let takeover = parts.extensions.remove();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        Self { method: parts.method, path: decode(parts.uri.path(), false), query, headers: parts.headers, body, user: user.clone(), own: false, warnings: Mutex::default() }
+        Self { method: parts.method, path: decode(parts.uri.path(), false), query, headers: parts.headers, body, user: user.clone(), own: false, warnings: Mutex::default(), takeover }
     }
 
     /// Adds to what the answer is to warn of; what was said already is not said again.

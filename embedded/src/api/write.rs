@@ -86,6 +86,7 @@ impl Api {
         metadata::begin(resource, &target.namespace, &mut object);
         self.complete(resource, &mut object);
         self.refuse_escalation(&call.user, resource, None, &object)?;
+        let _turn = self.take_turn(resource).await;
         self.admit_new(target, &mut object)?;
         kinds::take_server_parts(resource, &mut object);
         let empty = crate::builtin::zero_object(resource);
@@ -181,6 +182,7 @@ impl Api {
         let resource = &target.resource;
         let (group, plural, name) = (&resource.group, &resource.plural, target.name());
         for _ in 0..ATTEMPTS {
+            let _turn = self.take_turn(resource).await;
             let present = self.find(target)?;
             let old = view::value(resource, &present);
             let proposed = propose(&old)?;
@@ -237,7 +239,7 @@ impl Api {
         self.complete(resource, &mut new);
         kinds::confine(resource, &target.subresource, old, &mut new);
         metadata::carry_over(old, &mut new);
-        self.admit_change(target, old, &mut new);
+        self.admit_change(target, old, &mut new)?;
         self.settle_fields(resource, Some(old), &mut new, ownership);
         metadata::count_generation(resource, old, &mut new);
         self.observe_policy(target, &mut new);

@@ -17,14 +17,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
-use super::api::Node;
+use super::api::{LocalNode, Node};
 use super::events::{EventWriter, QUEUE};
 use super::live::LiveCluster;
-use super::log_service::LogService;
 use super::options::NodeOptions;
 use super::pod::worker::{AGENT_FAILED, Shared};
 use super::pod::{Note, Wanted, Worker, Written};
 use super::process::{Spawner, identity};
+use super::scheduling::Place;
 use super::{claims, registration};
 
 /// Why an agent ended although it was not asked to.
@@ -55,7 +55,7 @@ pub enum AgentError {
 pub struct Agent {
     client: Client,
     options: NodeOptions,
-    logs: Arc<LogService>,
+    node: LocalNode,
 }
 
 pub(super) struct Handle {
@@ -74,6 +74,9 @@ pub(super) struct Pods {
     pub(super) handles: HashMap<String, Handle>,
     /// Pods without an address, in the order in which they came.
     pub(super) waiting: VecDeque<Arc<Pod>>,
+    /// Pods that the node could not take, by uid.
+    pub(super) refused: HashMap<String, Arc<Pod>>,
+    pub(super) place: Place,
     pub(super) workers: JoinSet<Ended>,
     pub(super) shutdown: CancellationToken,
 }
@@ -81,12 +84,12 @@ pub(super) struct Pods {
 impl Agent {
     /// An agent that works through this client, which may read and write pods, nodes, leases, events, claims, config maps and secrets.
     pub fn new(client: Client, options: NodeOptions) -> Self {
-        Self { client, options, logs: Arc::new(LogService::default()) }
+        Self { client, options, node: LocalNode::default() }
     }
 
     /// The node as the API server needs it. May be asked at any time; before `run` there are no pods.
     pub fn node(&self) -> Arc<dyn Node> {
-        Arc::clone(&self.logs) as Arc<dyn Node>
+        Arc::new(self.node.clone())
     }
 
     /// Runs until shutdown; then ends all pods' processes and leaves their objects, so that the next run continues with them.
@@ -100,10 +103,11 @@ impl Agent {
         let spawner = Arc::new(Spawner::start(options.launcher.clone()).map_err(prepare)?);
         let failed = |source| AgentError::Register { name: options.name.clone(), source: Box::new(source) };
         registration::register(&self.client, &options).await.map_err(failed)?;
+        let place = Place::now(&self.client, &options.name).await.map_err(failed)?;
 
         let (notes, queue) = mpsc::channel(QUEUE);
         let cluster = Arc::new(LiveCluster::new(self.client.clone(), notes));
-        let shared = Arc::new(Shared { options: options.clone(), spawner, cluster, logs: self.logs });
+        let shared = Arc::new(Shared { options: options.clone(), spawner, cluster, node: self.node });
         // Events outlive the pods' tasks, so that their last ones are written.
         let events_end = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -115,6 +119,8 @@ impl Agent {
             addresses: Addresses::new(options.network),
             handles: HashMap::new(),
             waiting: VecDeque::new(),
+            refused: HashMap::new(),
+            place,
             workers: JoinSet::new(),
             shutdown: shutdown.clone(),
             shared,
@@ -152,6 +158,7 @@ impl Pods {
         let kind = kube::api::ApiResource::erase::<Pod>(&());
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
         let mut stream = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut places = Place::changes(&self.client, &self.shared.options.name);
         let mut listed: Option<Vec<Arc<Pod>>> = None;
         let mut first = true;
         let outcome = loop {
@@ -168,6 +175,7 @@ impl Pods {
                     Some(Err(error)) => tracing::warn!(%error, "the watch of pods was interrupted; it is taken up again"),
                     None => break Ok(()),
                 },
+                Some(place) = places.next() => self.moved(place).await,
                 Some(ended) = self.workers.join_next() => if let Err(error) = self.ended(ended).await { break Err(error) },
                 Some(ended) = tasks.join_next() => break ended.map_err(AgentError::from),
             }
@@ -230,15 +238,17 @@ impl Pods {
     }
 
     /// Binds a pod to this node: there is no other. The change comes back by the watch.
-    async fn schedule(&self, pod: &Arc<Pod>) {
+    async fn schedule(&mut self, pod: &Arc<Pod>) {
+        self.refused.remove(&pod.uid().unwrap_or_default());
         if pod.metadata.deletion_timestamp.is_some() {
             if let Err(error) = self.shared.cluster.remove(pod).await {
                 tracing::warn!(%error, pod = %pod.name_any(), "a pod that never ran could not be removed");
             }
             return;
         }
-        if let Some(why) = unschedulable(pod, &self.shared.options) {
+        if let Some(why) = self.place.refusal(pod, &self.shared.options) {
             self.refuse(pod, why).await;
+            self.refused.insert(pod.uid().unwrap_or_default(), Arc::clone(pod));
             return;
         }
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
@@ -318,7 +328,17 @@ impl Pods {
         self.waiting.push_back(pod);
     }
 
+    /// The node has become another place: pods that it could not take are looked at again.
+    async fn moved(&mut self, place: Place) {
+        if std::mem::replace(&mut self.place, place.clone()) != place {
+            for pod in std::mem::take(&mut self.refused).into_values() {
+                self.applied(pod).await;
+            }
+        }
+    }
+
     fn gone(&mut self, uid: &str) {
+        self.refused.remove(uid);
         self.waiting.retain(|pod| pod.metadata.uid.as_deref() != Some(uid));
         if let Some(handle) = self.handles.get(uid) {
             handle.updates.send_replace(Wanted::Gone);
@@ -391,21 +411,4 @@ fn decode(object: DynamicObject) -> Option<Arc<Pod>> {
 
 fn address_of(pod: &Pod) -> Option<Ipv4Addr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
-}
-
-/// Why the node cannot take a pod. Resources are not counted: processes share the machine as they do anyway.
-fn unschedulable(pod: &Pod, options: &NodeOptions) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
-    let gates: Vec<&str> = spec.scheduling_gates.iter().flatten().map(|gate| gate.name.as_str()).collect();
-    if !gates.is_empty() {
-        return Some(format!("Scheduling is blocked due to non-empty scheduling gates: {}", gates.join(", ")));
-    }
-    let label = |key: &str| match key {
-        "kubernetes.io/hostname" => Some(options.name.as_str()),
-        "kubernetes.io/os" => Some("linux"),
-        "kubernetes.io/arch" => Some(registration::architecture()),
-        _ => None,
-    };
-    let (key, value) = spec.node_selector.iter().flatten().find(|(key, value)| label(key) != Some(value.as_str()))?;
-    Some(format!("0/1 nodes are available: 1 node(s) didn't match Pod's node selector: {key}={value}"))
 }

@@ -8,10 +8,19 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::options::NodeOptions;
+
+/// The class of claims that name none: each claim is a folder of this node.
+pub fn storage_class() -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "node/folder", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate",
+    })
+}
 
 /// Marks claims as bound and removes the folders of those that are gone, until shutdown.
 pub async fn keep(client: Client, options: NodeOptions, shutdown: CancellationToken) {

@@ -2,9 +2,9 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, ServiceAccount};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Error, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -77,6 +77,14 @@ impl Cluster for LiveCluster {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
         async move { api.get_opt(name).await.map_err(|error| text(&error)) }.boxed()
     }
+    fn service_account<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<ServiceAccount>, String>> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        async move { api.get_opt(name).await.map_err(|error| text(&error)) }.boxed()
+    }
+    fn services<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<Service>, String>> {
+        let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
+        async move { api.list(&ListParams::default()).await.map(|list| list.items).map_err(|error| text(&error)) }.boxed()
+    }
     fn token<'a>(&'a self, pod: &'a Pod, audience: Option<&'a str>, seconds: Option<i64>) -> BoxFuture<'a, Result<String, String>> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
         let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).filter(|name| !name.is_empty());
@@ -84,6 +92,12 @@ impl Cluster for LiveCluster {
             spec: Some(TokenRequestSpec {
                 audiences: Some(audience.map(str::to_owned).into_iter().collect()),
                 expiration_seconds: seconds,
+                bound_object_ref: Some(BoundObjectReference {
+                    api_version: Some("v1".to_owned()),
+                    kind: Some("Pod".to_owned()),
+                    name: pod.metadata.name.clone(),
+                    uid: pod.uid(),
+                }),
                 ..TokenRequestSpec::default()
             }),
             ..TokenRequest::default()

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::api::{LogRequest, LogStream, Node};
+use super::api::{LogRequest, LogStream};
 use super::logs::{ContainerLog, Selection, read};
 use super::options::NodeOptions;
 use super::pod::state::{Current, State};
@@ -68,6 +68,14 @@ impl LogService {
         }
     }
 
+    /// Opens a log.
+    ///
+    /// # Errors
+    /// As [`Node::logs`](super::api::Node::logs).
+    pub fn logs(&self, request: LogRequest) -> BoxFuture<'_, Result<LogStream, Status>> {
+        self.open(request).boxed()
+    }
+
     async fn open(&self, request: LogRequest) -> Result<LogStream, Status> {
         let key = (request.namespace.clone(), request.pod.clone());
         let pod = self.pods.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -101,11 +109,5 @@ impl LogService {
             let why = waiting.unwrap_or_else(|| "ContainerCreating".to_owned());
             Status::bad_request(format!("container {name:?} in pod {:?} is waiting to start: {why}", request.pod))
         })
-    }
-}
-
-impl Node for LogService {
-    fn logs(&self, request: LogRequest) -> BoxFuture<'_, Result<LogStream, Status>> {
-        self.open(request).boxed()
     }
 }

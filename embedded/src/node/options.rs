@@ -1,9 +1,10 @@
 //! What a node agent is told at its start.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use super::images::{Images, Program};
 
 /// Settings of a node agent.
 #[derive(Debug, Clone)]
@@ -14,8 +15,12 @@ pub struct NodeOptions {
     pub data: PathBuf,
     /// Which image is which program.
     pub images: Images,
+    /// How a missing image is mapped, for whoever reads that it is missing: `start the node with --image NAME=PROGRAM`.
+    pub image_remedy: String,
     /// How children are started, so that they die with this process.
     pub launcher: Launcher,
+    /// Where pods find the API server; without it they get neither its address nor a token.
+    pub api_server: Option<ApiServer>,
     /// Pods get their addresses from here.
     pub network: PodNetwork,
     /// Address of the node itself (`status.hostIP`).
@@ -37,7 +42,9 @@ impl NodeOptions {
             name: "switchboard".to_owned(),
             data: data.into(),
             images,
+            image_remedy: "map it to a program in the node's image map".to_owned(),
             launcher,
+            api_server: None,
             network: PodNetwork::default(),
             address: Ipv4Addr::LOCALHOST,
             restarts: RestartDelays::default(),
@@ -46,6 +53,17 @@ impl NodeOptions {
             version: format!("{}+embedded.{}", crate::api::VERSION, env!("CARGO_PKG_VERSION")),
         }
     }
+}
+
+/// What pods are told of the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Where it listens: goes into the kubeconfig of pods (`https://127.0.0.1:6550`).
+    pub url: String,
+    /// Certificates by which it is recognised, PEM.
+    pub authority: String,
+    /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`: the Service `kubernetes`, or the server's own address where that cannot be opened.
+    pub service: SocketAddrV4,
 }
 
 /// The program that becomes a container's program: it must call [`launcher_main`](super::launcher::launcher_main) with what
@@ -95,84 +113,5 @@ impl Default for RestartDelays {
             longest: Duration::from_secs(300),
             reset_after: Duration::from_secs(600),
         }
-    }
-}
-
-/// A local program that stands for an image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Program {
-    /// The file to execute: the image's entry point.
-    pub path: PathBuf,
-    /// Leading arguments, before the container's `args`; left out where the container has a `command` of its own.
-    pub arguments: Vec<String>,
-    /// Environment the image brings; the container's own `env` wins.
-    pub environment: BTreeMap<String, String>,
-}
-
-/// Which image is which program.
-///
-/// A key is an image as a pod names it, with or without its tag or digest; the fuller key wins.
-#[derive(Debug, Clone, Default)]
-pub struct Images {
-    programs: BTreeMap<String, Program>,
-}
-
-impl Images {
-    /// An empty map: every image is refused.
-    pub fn new() -> Self {
-        Self::default()
-    }
-    /// Adds an image.
-    #[must_use]
-    pub fn with(mut self, image: impl Into<String>, program: Program) -> Self {
-        self.programs.insert(image.into(), program);
-        self
-    }
-    /// The program of an image.
-    pub fn find(&self, image: &str) -> Option<&Program> {
-        self.programs.get(image).or_else(|| self.programs.get(without_tag(image)))
-    }
-    /// Why an image cannot be had, what there is, and what to do.
-    pub fn explain_missing(&self, image: &str) -> String {
-        let known: Vec<&str> = self.programs.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "no image is mapped".to_owned() } else { format!("mapped images are {}", known.join(", ")) };
-        format!(
-            "image {image:?} is not mapped to a program: this node runs local programs instead of pulling images; {known}; \
-             use one of these, or map {:?} to a program in the node's image map",
-            without_tag(image)
-        )
-    }
-    /// All images, for the Node object.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.programs.keys().map(String::as_str)
-    }
-}
-
-/// The image without `:tag` and `@digest`. A colon before the last slash belongs to a port.
-fn without_tag(image: &str) -> &str {
-    let image = image.split('@').next().unwrap_or(image);
-    let name_from = image.rfind('/').map_or(0, |slash| slash + 1);
-    image[name_from..].find(':').map_or(image, |colon| &image[..name_from + colon])
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn an_image_is_found_with_and_without_its_tag_and_the_fuller_name_wins() {
-        let named = |path: &str| Program { path: path.into(), ..Program::default() };
-        let images = Images::new().with("registry:5000/a/b", named("/any")).with("registry:5000/a/b:2", named("/two"));
-        assert_eq!(images.find("registry:5000/a/b:1").unwrap().path, PathBuf::from("/any"));
-        assert_eq!(images.find("registry:5000/a/b:2").unwrap().path, PathBuf::from("/two"));
-        assert_eq!(images.find("registry:5000/a/b@sha256:00").unwrap().path, PathBuf::from("/any"));
-        assert!(images.find("registry:5000/a").is_none());
-    }
-
-    #[test]
-    fn a_missing_image_is_explained_with_what_there_is() {
-        let text = Images::new().with("one", Program::default()).explain_missing("two:3");
-        assert!(text.contains("\"two:3\"") && text.contains("mapped images are one") && text.contains("map \"two\""), "{text}");
     }
 }

@@ -112,7 +112,6 @@ impl Request<'_> {
         let resource =
             |resource: &Resource| json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
         let mut request = json!({
-            "uid": uuid::Uuid::new_v4().to_string(),
             "kind": kind(matched), "resource": resource(matched), "requestKind": kind(self.resource), "requestResource": resource(self.resource),
             "operation": self.operation.word(), "dryRun": self.dry_run, "options": self.options, "userInfo": user_info(self.user)
         });

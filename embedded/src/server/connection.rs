@@ -23,9 +23,10 @@ use super::pki;
 use super::tls::Limits;
 use crate::body::{self, Body};
 use crate::status::Status;
+use crate::upgrade::{Afterwards, Takeover};
 use crate::user::User;
 
-/// Answers requests. An upgrade (websocket) is taken from the request with `hyper::upgrade::on`.
+/// Answers requests. One that is to become a websocket has a [`Takeover`] among its extensions.
 pub trait Handler: Send + Sync + 'static {
     /// The answer to one request of a user.
     fn handle(&self, request: Request<Bytes>, user: User) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>>;
@@ -65,7 +66,8 @@ pub(super) async fn serve(context: Arc<Context>, stream: TcpStream, stop: Cancel
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let user = Arc::new(certificate.and_then(pki::user_of));
-    let service = service_fn(|request| answer(Arc::clone(&context), Arc::clone(&user), request));
+    let afterwards = Afterwards::default();
+    let service = service_fn(|request| answer(Arc::clone(&context), Arc::clone(&user), request, afterwards.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(context.limits.idle)
@@ -83,13 +85,23 @@ pub(super) async fn serve(context: Arc<Context>, stream: TcpStream, stop: Cancel
     if let Err(error) = outcome {
         tracing::debug!(%error, "connection ended");
     }
+    if let Some(session) = afterwards.take() {
+        session.await;
+    }
 }
 
-async fn answer(context: Arc<Context>, certificate: Arc<Option<User>>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    context: Arc<Context>,
+    certificate: Arc<Option<User>>,
+    mut request: Request<Incoming>,
+    afterwards: Afterwards,
+) -> Result<Response<Body>, Infallible> {
     let user = match context.authenticator.user(certificate.as_ref().as_ref(), request.headers()) {
         Ok(user) => user,
         Err(status) => return Ok(refusal(&status)),
     };
+    let upgrade = hyper::upgrade::on(&mut request);
+    request.extensions_mut().insert(Takeover::new(upgrade, afterwards));
     Ok(match collect(request, &context.limits).await {
         Ok(request) => context.handler.handle(request, user).await,
         Err(status) => refusal(&status),

@@ -13,6 +13,8 @@ use super::private::{self, FileError};
 pub enum Credentials<'a> {
     /// A bearer token.
     Token(&'a str),
+    /// The file that holds a bearer token: clients read it again as it is renewed.
+    TokenFile(&'a Path),
     /// A client certificate with its key, both PEM.
     Certificate {
         /// Certificate.
@@ -44,6 +46,7 @@ impl Kubeconfig<'_> {
     pub fn to_value(&self) -> Value {
         let user = match self.credentials {
             Credentials::Token(token) => json!({"token": token}),
+            Credentials::TokenFile(path) => json!({"tokenFile": path}),
             Credentials::Certificate { certificate, key } => {
                 json!({"client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key)})
             }
@@ -66,9 +69,13 @@ impl Kubeconfig<'_> {
     /// # Errors
     /// [`FileError`] names the file, the cause and what to do.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        private::write(path, self.to_yaml().as_bytes())
+    }
+
+    /// The file's content.
+    pub fn to_yaml(&self) -> String {
         // YAML of strings, lists and maps cannot fail; JSON is YAML too.
-        let text = serde_yaml::to_string(&self.to_value()).unwrap_or_else(|_| self.to_value().to_string());
-        private::write(path, text.as_bytes())
+        serde_yaml::to_string(&self.to_value()).unwrap_or_else(|_| self.to_value().to_string())
     }
 }
 

@@ -40,7 +40,7 @@ pub fn run(options: UpOptions) -> CommandResult {
             crate::plane_metrics::register(&registry, plane.api().clone())?;
             operator = Some(Operator::prepare(client, settings, level, registry, Some(tell)).await?);
         }
-        let store = plane.start(&mut tasks, std::slice::from_ref(&options.serve.simulator_image), &shutdown)?;
+        let store = plane.start(&mut tasks, &options.serve.simulator_image, &options.images, &shutdown)?;
         let (server, stop_objects, objects_at) = (objects.server, shutdown.clone(), objects.endpoint);
         tasks.spawn("the object store", async move {
             server.run(stop_objects).await;

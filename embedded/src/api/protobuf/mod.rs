@@ -3,6 +3,7 @@
 //! A body is the four bytes `k8s\0` and a `runtime.Unknown`, which names apiVersion and kind and holds the object. `messages.txt`
 //! says which field number of which message is which field of the object; a walk along it gives the same tree as JSON would.
 
+pub(super) mod order;
 mod table;
 mod wire;
 

@@ -41,6 +41,11 @@ pub(super) struct Field {
 pub(super) struct Message(Vec<Field>);
 
 impl Message {
+    /// All of them, in the order of Kubernetes' Go structs.
+    pub fn fields(&self) -> &[Field] {
+        &self.0
+    }
+
     pub fn field(&self, number: u64) -> Option<&Field> {
         self.0.iter().find(|field| field.number == number)
     }
@@ -60,7 +65,12 @@ pub(super) fn of_kind(version: &str, kind: &str) -> Option<&'static Message> {
     let (group, version) = version.rsplit_once('/').unwrap_or(("core", version));
     let group = match group {
         "rbac.authorization.k8s.io" => "rbac",
-        group => group.split('.').next().unwrap_or_default(),
+        group => match group.split_once('.') {
+            None => group,
+            Some((first, _)) if group.ends_with(".k8s.io") => first,
+            // Somebody's own group, whatever its first word.
+            Some(_) => return None,
+        },
     };
     message(&format!("{group}.{version}.{kind}"))
 }

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::*;
-use crate::node::{LogRequest, LogStream, Node};
+use crate::node::{ContainerKey, LogRequest, LogStream, Node, RunningContainer};
 use crate::status::Status;
 
 /// A node whose containers wrote two lines. Keeps what it was asked.
@@ -16,6 +16,10 @@ impl Node for Wrote {
         self.0.lock().unwrap().push(request);
         let lines = ["one\n", "two\n"].map(|line| Ok(Bytes::from_static(line.as_bytes())));
         async move { Ok(futures::stream::iter(lines).boxed()) }.boxed()
+    }
+
+    fn running(&self, _: &ContainerKey) -> Option<Arc<dyn RunningContainer>> {
+        None
     }
 }
 

@@ -10,6 +10,7 @@ mod guarding;
 mod logging;
 mod policies;
 mod reading;
+mod streaming;
 mod watching;
 mod writing;
 

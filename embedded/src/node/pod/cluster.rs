@@ -1,7 +1,7 @@
 //! What a pod's worker needs from the cluster, so that it can be tried without one.
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use serde_json::Value;
 
 /// Whether a pod is still the one that was meant.
@@ -36,7 +36,11 @@ pub trait Cluster: Send + Sync {
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, String>>;
     /// Reads a claim; `None` when there is none.
     fn claim<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<PersistentVolumeClaim>, String>>;
-    /// Gets a token for the pod's service account.
+    /// Reads a service account; `None` when there is none.
+    fn service_account<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<ServiceAccount>, String>>;
+    /// All services of a namespace.
+    fn services<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<Service>, String>>;
+    /// Gets a token for the pod's service account, which ends with the pod.
     fn token<'a>(&'a self, pod: &'a Pod, audience: Option<&'a str>, seconds: Option<i64>) -> BoxFuture<'a, Result<String, String>>;
     /// Merges into the pod's status; a `null` removes.
     fn write_status<'a>(&'a self, pod: &'a Pod, status: Value) -> BoxFuture<'a, Result<Written, String>>;

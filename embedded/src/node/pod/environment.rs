@@ -7,11 +7,14 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::cluster::Cluster;
 use super::quantity;
+use super::tokens::Tokens;
 
 /// What a container's environment is made from, besides its own manifest.
 pub struct Surroundings<'a> {
     /// Where config maps and secrets are.
     pub cluster: &'a dyn Cluster,
+    /// Tokens the pod has.
+    pub tokens: &'a Tokens,
     /// The pod.
     pub pod: &'a Pod,
     /// Its address.

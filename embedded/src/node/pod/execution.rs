@@ -14,7 +14,8 @@ use crate::node::process::Execution;
 /// working folder.
 ///
 /// Without a `command`, the image's program runs with its leading arguments and the container's `args`. With one, that runs: the
-/// image's program where the command's name is the program's, else the program of that name or path on this machine.
+/// image's program where the command's name is the program's or a path that only the image has, else the program of that name or path on
+/// this machine.
 ///
 /// # Errors
 /// When there is no such program or folder.
@@ -43,7 +44,11 @@ pub fn plan(
     } else {
         let name = command.remove(0);
         let is_image = Path::new(&name).file_name() == image.path.file_name();
-        execution.program = if is_image { image.path.clone() } else { locate(&name, &execution)? };
+        execution.program = match locate(&name, &execution) {
+            _ if is_image => image.path.clone(),
+            Err(_) if Path::new(&name).is_absolute() => image.path.clone(),
+            found => found?,
+        };
         execution.arguments = command;
     }
     execution.arguments.extend(resolve(container.args.as_ref()));

@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 pub struct Mounts {
     /// Longest path first: an inner mount wins over an outer one.
     entries: Vec<(String, PathBuf)>,
+    /// Paths below this one are of this machine already.
+    kept: Option<String>,
 }
 
 impl Mounts {
@@ -20,7 +22,14 @@ impl Mounts {
             .filter(|(path, _)| !path.is_empty())
             .collect();
         entries.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        Self { entries }
+        Self { entries, kept: None }
+    }
+
+    /// Leaves paths below this folder as they are: they were put in by the node, and a mount such as `/tmp` may hold them.
+    #[must_use]
+    pub fn keeping(self, folder: &Path) -> Self {
+        let kept = folder.to_string_lossy().trim_end_matches('/').to_owned();
+        Self { kept: Some(kept).filter(|kept| !kept.is_empty()), ..self }
     }
 
     /// The text with every mount path replaced: alone, as the beginning of a path, or inside a text such as `--data=/data/x` or
@@ -29,7 +38,10 @@ impl Mounts {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            if let Some((path, folder)) =
+            if let Some(kept) = self.kept.as_deref().filter(|kept| rest.starts_with(kept) && stands_alone(text, at, kept.len())) {
+                out.push_str(kept);
+                at += kept.len();
+            } else if let Some((path, folder)) =
                 self.entries.iter().find(|(path, _)| rest.starts_with(path.as_str()) && stands_alone(text, at, path.len()))
             {
                 out.push_str(&folder.to_string_lossy());

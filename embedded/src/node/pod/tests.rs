@@ -2,4 +2,5 @@
 
 mod life;
 mod pure;
+mod sessions;
 pub(crate) mod world;

@@ -23,10 +23,13 @@ pub struct Places<'a> {
 }
 
 /// One file of a volume.
-struct Content {
-    path: String,
-    data: Vec<u8>,
-    mode: u32,
+pub(super) struct Content {
+    /// Below the volume's folder.
+    pub path: String,
+    /// What is in it.
+    pub data: Vec<u8>,
+    /// Permissions.
+    pub mode: u32,
 }
 
 /// Makes a volume and returns its folder.
@@ -68,9 +71,14 @@ pub async fn make(volume: &Volume, places: &Places<'_>, around: &Surroundings<'_
             volume.name
         ));
     };
-    write(&folder, &contents)?;
-    remove_others(&folder, &folder, &contents).map_err(|error| failed(&folder, &error))?;
+    replace(&folder, &contents)?;
     Ok(folder)
+}
+
+/// Makes a folder hold these files and no others.
+pub(super) fn replace(folder: &Path, contents: &[Content]) -> Result<(), String> {
+    write(folder, contents)?;
+    remove_others(folder, folder, contents).map_err(|error| failed(folder, &error))
 }
 
 /// A key that was removed takes its file along. Links, which only the pod can have made, go too, and are never followed.
@@ -129,7 +137,7 @@ async fn projected(part: &VolumeProjection, default_mode: Option<i32>, around: &
 }
 
 async fn token(source: &ServiceAccountTokenProjection, around: &Surroundings<'_>) -> Result<Vec<Content>, String> {
-    let token = around.cluster.token(around.pod, source.audience.as_deref(), source.expiration_seconds).await?;
+    let token = around.tokens.get(around.cluster, around.pod, source.audience.as_deref(), source.expiration_seconds).await?;
     Ok(vec![Content { path: source.path.clone(), data: token.into_bytes(), mode: 0o600 }])
 }
 

@@ -19,11 +19,14 @@ use super::ending::Ending;
 use super::probes::{Kind, Target};
 use super::state::{Phase, State, plan, retry_delay};
 use super::status::{Facts, difference, phase_of, status};
+use super::tokens::Tokens;
 use super::watching::{Finding, What};
-use crate::node::log_service::{LogService, PodLogs};
+use crate::node::api::LocalNode;
+use crate::node::log_service::PodLogs;
 use crate::node::options::NodeOptions;
 use crate::node::process::instance::Signaller;
 use crate::node::process::{Exit, Spawner};
+use crate::node::sessions::Container;
 
 /// The reason of a pod that failed because it was active for too long.
 const DEADLINE: &str = "DeadlineExceeded";
@@ -38,8 +41,8 @@ pub struct Shared {
     pub spawner: Arc<Spawner>,
     /// The cluster.
     pub cluster: Arc<dyn Cluster>,
-    /// Logs for the API server.
-    pub logs: Arc<LogService>,
+    /// What the API server asks for: logs, and running containers.
+    pub node: LocalNode,
 }
 
 /// What the API server says of a pod.
@@ -66,6 +69,8 @@ pub(super) struct Running {
     pub stopper: Option<(Instant, AbortHandle)>,
     pub life: u64,
     pub target: Arc<Target>,
+    /// Where the API server finds it.
+    pub container: Arc<Container>,
 }
 
 /// One pod.
@@ -79,6 +84,9 @@ pub struct Worker {
     pub(super) running: Vec<Option<Running>>,
     pub(super) facts: Facts,
     pub(super) volumes: Vec<(String, PathBuf)>,
+    /// Folder of the service account, where the pod has one.
+    pub(super) account: Option<PathBuf>,
+    pub(super) tokens: Tokens,
     pub(super) logs: Arc<PodLogs>,
     pub(super) lives: u64,
     pub(super) tasks: JoinSet<Done>,
@@ -93,6 +101,8 @@ pub struct Worker {
     pub(super) last_mount_failure: Option<String>,
     /// Whether the pod's annotations changed since its volumes were made: then they are brought up to date, as kubelet does.
     pub(super) refresh: bool,
+    /// When that is done anyway.
+    pub(super) refresh_at: Option<Instant>,
 }
 
 impl Worker {
@@ -118,7 +128,7 @@ impl Worker {
             failed,
             prepared: false,
         };
-        let logs = shared.logs.add(&pod, &shared.options);
+        let logs = shared.node.logs.add(&pod, &shared.options);
         Self {
             running: states.iter().map(|_| None).collect(),
             written: serde_json::to_value(&pod.status).unwrap_or_default(),
@@ -129,6 +139,8 @@ impl Worker {
             states,
             facts,
             volumes: Vec::new(),
+            account: None,
+            tokens: Tokens::default(),
             logs,
             lives: 0,
             tasks: JoinSet::new(),
@@ -140,6 +152,7 @@ impl Worker {
             prepare_again: None,
             last_mount_failure: None,
             refresh: false,
+            refresh_at: None,
         }
     }
 
@@ -150,7 +163,7 @@ impl Worker {
     pub async fn run(mut self) -> Result<(), JoinError> {
         let ending = self.live().await?;
         let ending = self.end(ending).await?;
-        self.shared.logs.remove(&self.logs);
+        self.shared.node.logs.remove(&self.logs);
         if ending == Ending::Gone {
             self.clean_up().await;
         }
@@ -164,7 +177,7 @@ impl Worker {
             }
             let wake = self.act().await;
             self.publish().await;
-            let wake = [wake, self.write_again, self.prepare_again].into_iter().flatten().min();
+            let wake = [wake, self.write_again, self.prepare_again, self.refresh_at].into_iter().flatten().min();
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 changed = self.updates.changed() => if changed.is_err() { return Ok(Ending::Shutdown) },
@@ -204,12 +217,14 @@ impl Worker {
         if phase_of(&self.states, &self.facts).is_terminal() {
             // Side containers, and what a deadline cut short.
             self.stop_running(self.grace());
+            self.refresh_at = None;
             return None;
         }
         if !self.facts.prepared && !self.prepare().await {
             return deadline;
         }
-        if std::mem::take(&mut self.refresh) {
+        let due = self.refresh_at.is_some_and(|time| time <= now);
+        if std::mem::take(&mut self.refresh) || due {
             self.refresh_volumes().await;
         }
         loop {

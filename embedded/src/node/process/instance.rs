@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
+use super::console::{Console, Wishes};
 use super::identity::{self, Identity};
-use super::spawner::{Execution, Spawner};
+use super::spawner::{Execution, Spawner, Wiring};
+use super::streams::Output as Stream;
+use super::terminal::Terminal;
 use crate::node::logs::{InstanceLog, Output};
 
 /// After the program's end its output is read for at most this long: a stray descendant may hold the pipe open.
@@ -37,6 +39,8 @@ pub struct Instance {
     pub identity: Identity,
     /// When it started.
     pub started: Timestamp,
+    /// What one can attach to.
+    pub console: Arc<Console>,
     signals: mpsc::UnboundedSender<Signal>,
 }
 
@@ -59,16 +63,28 @@ impl Instance {
     pub async fn start(
         spawner: &Spawner,
         execution: &Execution,
+        wishes: Wishes,
         log: Arc<InstanceLog>,
     ) -> std::io::Result<(Self, impl Future<Output = Exit> + Send + 'static + use<>)> {
-        let child = spawner.spawn(execution).await?;
+        let (terminal, wiring) = if wishes.tty {
+            let (terminal, far) = Terminal::open()?;
+            (Some(terminal), Wiring::Terminal(far))
+        } else {
+            (None, Wiring::Pipes { input: wishes.stdin, output: true, errors: true })
+        };
+        let mut child = spawner.spawn_with(execution, wiring).await?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| std::io::Error::other("the process ended at once"))?;
         // Not reaped yet, so the process is still there to be looked at, even if it has ended.
         let identity = Identity::of(pid).ok_or_else(|| std::io::Error::other("the process vanished at once"))?;
         let started = Timestamp::now();
         let (signals, received) = mpsc::unbounded_channel();
-        let life = live(child, pid, started, received, log, execution.marker.clone());
-        Ok((Self { identity, started, signals }, life))
+        let console = Console::new(wishes, terminal.clone(), child.stdin.take());
+        let outputs = match terminal {
+            Some(terminal) => [Some(Stream::Terminal(terminal)), None],
+            None => [child.stdout.take().map(Stream::Out), child.stderr.take().map(Stream::Error)],
+        };
+        let life = live(child, pid, started, received, outputs, Pump { log, console: Arc::clone(&console) }, execution.marker.clone());
+        Ok((Self { identity, started, console, signals }, life))
     }
 
     /// A handle for signals.
@@ -82,11 +98,11 @@ async fn live(
     pid: i32,
     started: Timestamp,
     mut signals: mpsc::UnboundedReceiver<Signal>,
-    log: Arc<InstanceLog>,
+    [out, errors]: [Option<Stream>; 2],
+    pump: Pump,
     marker: String,
 ) -> Exit {
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let pumps = async { tokio::join!(pump(out, Output::Stdout, &log), pump(err, Output::Stderr, &log)) };
+    let pumps = async { tokio::join!(pump.run(out, Output::Stdout), pump.run(errors, Output::Stderr)) };
     tokio::pin!(pumps);
     let mut drained = false;
     let status = loop {
@@ -98,20 +114,27 @@ async fn live(
         }
     };
     let finished = Timestamp::now();
+    let code = code_of(&status);
+    pump.console.ended(code);
     // A container ends with its first process; what it left behind ends too.
     let _ = tokio::task::spawn_blocking(move || identity::kill_container(&marker, Some(pid))).await;
     if !drained {
         let _ = tokio::time::timeout(OUTPUT_BOUND, &mut pumps).await;
     }
-    log.finish();
-    let (code, signal) = match status {
-        Ok(status) => (status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)), status.signal()),
+    pump.log.finish();
+    pump.console.close();
+    Exit { code, signal: status.ok().and_then(|status| status.signal()), started, finished }
+}
+
+/// The exit code as container runtimes count: 128 + signal when a signal ended it.
+pub(super) fn code_of(status: &std::io::Result<std::process::ExitStatus>) -> i32 {
+    match status {
+        Ok(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
         Err(error) => {
-            tracing::warn!(%error, pid, "the exit of a container could not be read");
-            (255, None)
+            tracing::warn!(%error, "the exit of a process could not be read");
+            255
         }
-    };
-    Exit { code, signal, started, finished }
+    }
 }
 
 fn send(pid: i32, signal: Signal) {
@@ -123,18 +146,29 @@ fn send(pid: i32, signal: Signal) {
     }
 }
 
-async fn pump(pipe: Option<impl AsyncRead + Unpin>, output: Output, log: &InstanceLog) {
-    let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        match pipe.read(&mut buffer).await {
-            Ok(0) => break,
-            Ok(length) => log.append(output, &buffer[..length]),
-            Err(error) => {
-                tracing::warn!(%error, "the output of a container could not be read");
-                break;
+/// Where a container's outputs go.
+struct Pump {
+    log: Arc<InstanceLog>,
+    console: Arc<Console>,
+}
+
+impl Pump {
+    async fn run(&self, stream: Option<Stream>, output: Output) {
+        let Some(mut stream) = stream else { return };
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) => break,
+                Ok(length) => {
+                    self.log.append(output, &buffer[..length]);
+                    self.console.tell(output, &buffer[..length]).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the output of a container could not be read");
+                    break;
+                }
             }
         }
+        self.log.end_of(output);
     }
-    log.end_of(output);
 }

@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api as Server, ApiOptions};
 use crate::node::addresses::Addresses;
 use crate::node::agent::Pods;
-use crate::node::log_service::LogService;
+use crate::node::api::LocalNode;
 use crate::node::options::PodNetwork;
 use crate::node::pod::tests::world::{Memory, plain_launcher, pod};
 use crate::node::pod::worker::Shared;
 use crate::node::process::Spawner;
+use crate::node::scheduling::Place;
 use crate::node::testing::Folder;
 use crate::node::{Images, NodeOptions};
 use crate::store::Store;
@@ -37,7 +38,7 @@ async fn a_pod_whose_task_panics_fails_and_the_agent_goes_on() {
     let shared = Shared {
         spawner: Arc::new(Spawner::start(options.launcher.clone()).unwrap()),
         cluster: Arc::clone(&cluster) as Arc<dyn crate::node::pod::Cluster>,
-        logs: Arc::new(LogService::default()),
+        node: LocalNode::default(),
         options,
     };
     let mut pods = Pods {
@@ -46,6 +47,8 @@ async fn a_pod_whose_task_panics_fails_and_the_agent_goes_on() {
         addresses: Addresses::new(PodNetwork::default()),
         handles: HashMap::new(),
         waiting: VecDeque::new(),
+        refused: HashMap::new(),
+        place: Place::default(),
         workers: JoinSet::new(),
         shutdown: CancellationToken::new(),
     };

@@ -27,9 +27,15 @@ fn place(text: &str, name: &str, of_field: bool) -> Option<usize> {
         let after = text[at + name.len()..].chars().next();
         let alone = !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word);
         match (alone, before == Some('.')) {
-            (true, true) if of_field => Some(at - 1),
+            (true, true) if of_field => Some(of_presence_test(&text[..at]).unwrap_or(at - 1)),
             (true, false) if !of_field => Some(at),
             _ => None,
         }
     })
+}
+
+/// In `has(a.b)` the mistake is shown at the bracket.
+fn of_presence_test(before: &str) -> Option<usize> {
+    let chain = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_.".contains(c));
+    chain.ends_with("has(").then(|| chain.len() - 1)
 }

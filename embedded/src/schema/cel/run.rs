@@ -246,6 +246,9 @@ pub(super) fn describe(error: &ExecutionError) -> String {
             Cel::Int(index) => format!("index out of bounds: {index}"),
             _ => "index out of bounds".to_owned(),
         },
+        ExecutionError::FunctionError { function, message } if message.starts_with("string parse error") => {
+            format!("type conversion error from 'string' to '{function}'")
+        }
         ExecutionError::FunctionError { message, .. } => message.clone(),
         ExecutionError::UndeclaredReference(name) => format!("undeclared reference to '{name}'"),
         other => {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::log_service::LogService;
+use crate::node::api::LocalNode;
 use crate::node::options::{Images, Launcher, NodeOptions, Program, RestartDelays};
 use crate::node::pod::worker::Shared;
 use crate::node::pod::{Cluster, Note, Wanted, Worker, Written};
@@ -25,6 +25,8 @@ const BOUND: Duration = Duration::from_secs(20);
 pub struct Memory {
     pub config_maps: Mutex<Vec<ConfigMap>>,
     pub secrets: Mutex<Vec<Secret>>,
+    pub accounts: Mutex<Vec<ServiceAccount>>,
+    pub services: Mutex<Vec<Service>>,
     pub notes: Mutex<Vec<Note>>,
     pub writes: Mutex<Vec<Value>>,
     status: watch::Sender<Value>,
@@ -43,6 +45,14 @@ impl Cluster for Memory {
     fn claim<'a>(&'a self, _: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<PersistentVolumeClaim>, String>> {
         let claim = serde_json::from_value(json!({"metadata": {"name": name, "uid": format!("claim-{name}")}})).unwrap();
         async move { Ok(Some(claim)) }.boxed()
+    }
+    fn service_account<'a>(&'a self, _: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<ServiceAccount>, String>> {
+        let found = self.accounts.lock().unwrap().iter().find(|account| account.metadata.name.as_deref() == Some(name)).cloned();
+        async move { Ok(found) }.boxed()
+    }
+    fn services<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Service>, String>> {
+        let all = self.services.lock().unwrap().clone();
+        async move { Ok(all) }.boxed()
     }
     fn token<'a>(&'a self, _: &'a Pod, _: Option<&'a str>, _: Option<i64>) -> BoxFuture<'a, Result<String, String>> {
         async { Ok("token".to_owned()) }.boxed()
@@ -74,7 +84,7 @@ pub struct World {
 
 /// A launcher that needs no binary of ours.
 pub fn plain_launcher() -> Launcher {
-    Launcher { program: "/bin/sh".into(), arguments: vec!["-c".into(), "shift; exec \"$@\"".into(), "sh".into()] }
+    Launcher { program: "/bin/sh".into(), arguments: vec!["-c".into(), "shift; if [ \"$1\" = --terminal ]; then shift; exec setsid -c -w \"$@\"; fi; exec \"$@\"".into(), "sh".into()] }
 }
 
 pub fn pod(spec: Value) -> Value {
@@ -102,7 +112,7 @@ impl World {
             spawner: Arc::new(Spawner::start(options.launcher.clone()).unwrap()),
             options,
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
-            logs: Arc::new(LogService::default()),
+            node: LocalNode::default(),
         });
         let parsed: Arc<Pod> = Arc::new(serde_json::from_value(pod.clone()).unwrap());
         let (updates, wanted) = watch::channel(Wanted::Live(Arc::clone(&parsed)));
@@ -144,7 +154,7 @@ impl World {
         use crate::node::Node;
         use futures::TryStreamExt;
         let request = crate::node::LogRequest { namespace: "n".into(), pod: "p".into(), ..selection };
-        let pieces: Vec<bytes::Bytes> = self.shared.logs.logs(request).await.map_err(|e| e.message).unwrap().try_collect().await.unwrap();
+        let pieces: Vec<bytes::Bytes> = self.shared.node.logs(request).await.map_err(|e| e.message).unwrap().try_collect().await.unwrap();
         String::from_utf8(pieces.concat()).unwrap()
     }
 
