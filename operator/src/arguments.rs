@@ -1,15 +1,18 @@
 //! The command line.
 
 mod image;
+mod store;
+mod support_bundle;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use archive::layout::BackupId;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use model::ids::{CustomerId, SystemId};
 
 pub use image::ImageMapping;
+pub use store::{StoreAccess, StoreOptions};
+pub use support_bundle::SupportBundleOptions;
 
 /// The operator for telephone systems.
 #[derive(Debug, Parser)]
@@ -37,6 +40,10 @@ pub enum Command {
     Catalogue(CatalogueOptions),
     /// Read backups again, every byte, and keep beside them what was found
     Verify(VerifyOptions),
+    /// Run an object store for backups on this machine: S3 over TLS, one node, for trials
+    Store(StoreOptions),
+    /// Collect what somebody needs who is to help, in one file and without secrets
+    SupportBundle(SupportBundleOptions),
 }
 
 /// How much is logged, and how.
@@ -224,39 +231,6 @@ pub struct CrdsOptions {
     pub folder: Option<PathBuf>,
 }
 
-/// Which object store, and whose backups in it.
-#[derive(Debug, Clone, Args)]
-pub struct StoreOptions {
-    /// Endpoint of the store, for example https://s3.example.com:9000
-    #[arg(long)]
-    pub endpoint: String,
-    /// Bucket
-    #[arg(long)]
-    pub bucket: String,
-    /// What precedes all keys in the bucket; ends in /
-    #[arg(long, default_value = "")]
-    pub prefix: String,
-    /// Region
-    #[arg(long, default_value = "us-east-1")]
-    pub region: String,
-    /// Name the bucket in the host instead of in the path
-    #[arg(long)]
-    pub virtual_host: bool,
-    /// PEM file with the authorities to trust instead of this machine's
-    #[arg(long, value_name = "FILE")]
-    pub authority: Option<PathBuf>,
-    /// Folder with the files accessKeyId and secretAccessKey; where absent, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
-    /// AWS_SESSION_TOKEN of the environment
-    #[arg(long, value_name = "FOLDER")]
-    pub credentials: Option<PathBuf>,
-    /// Only backups of this customer
-    #[arg(long, value_name = "ID")]
-    pub customer: Option<CustomerId>,
-    /// Only backups of this system of the customer
-    #[arg(long, value_name = "ID", requires = "customer")]
-    pub system: Option<SystemId>,
-}
-
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum OutputFormat {
@@ -270,7 +244,7 @@ pub enum OutputFormat {
 #[derive(Debug, Clone, Args)]
 pub struct CatalogueOptions {
     #[command(flatten)]
-    pub store: StoreOptions,
+    pub store: StoreAccess,
     /// How it is printed
     #[arg(long, short, value_enum, default_value = "table")]
     pub output: OutputFormat,
@@ -281,7 +255,7 @@ pub struct CatalogueOptions {
 #[group(id = "which", required = true, multiple = false, args = ["backups", "unverified", "all"])]
 pub struct VerifyOptions {
     #[command(flatten)]
-    pub store: StoreOptions,
+    pub store: StoreAccess,
     /// Ids of the backups to read
     #[arg(value_name = "BACKUP_ID")]
     pub backups: Vec<BackupId>,

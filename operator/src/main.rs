@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Crds(options) => commands::crds::run(&options),
         Command::Catalogue(options) => commands::catalogue::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
+        Command::Store(options) => commands::store::run(options),
+        Command::SupportBundle(options) => commands::support_bundle::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

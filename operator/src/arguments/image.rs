@@ -44,7 +44,9 @@ mod tests {
         let mapping = ImageMapping::from_str("registry:5000/tool=/bin/sh");
         assert_eq!(mapping, Ok(ImageMapping { image: "registry:5000/tool".to_owned(), program: "/bin/sh".into() }));
         assert!(ImageMapping::from_str("shell=sh").is_ok_and(|mapping| mapping.program.is_absolute()));
-        for (text, part) in [("tool", "NAME=PROGRAM"), ("=sh", "NAME=PROGRAM"), ("a=", "NAME=PROGRAM"), ("a=/no/such", "/no/such"), ("a=/", "/")] {
+        for (text, part) in
+            [("tool", "NAME=PROGRAM"), ("=sh", "NAME=PROGRAM"), ("a=", "NAME=PROGRAM"), ("a=/no/such", "/no/such"), ("a=/", "/")]
+        {
             assert!(ImageMapping::from_str(text).is_err_and(|why| why.contains(part)), "{text}");
         }
     }

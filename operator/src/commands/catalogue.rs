@@ -4,14 +4,14 @@ use archive::catalogue::{Catalogue, Entry, State};
 use archive::verification::Soundness;
 use serde_json::{Value, json};
 
-use super::{CommandResult, block_on, say, store, table};
+use super::{CommandResult, block_on, say, store_access, table};
 use crate::arguments::{CatalogueOptions, OutputFormat};
 
 /// Runs it.
 pub fn run(options: &CatalogueOptions) -> CommandResult {
     block_on(async {
-        let client = store::client(&options.store)?;
-        let catalogue = object_client::catalogue(&client, &store::prefix(&options.store)).await?;
+        let client = store_access::client(&options.store)?;
+        let catalogue = object_client::catalogue(&client, &store_access::prefix(&options.store)).await?;
         match options.output {
             OutputFormat::Table => say(human(&catalogue).trim_end()),
             OutputFormat::Json => say(&serde_json::to_string_pretty(&machine(&catalogue))?),

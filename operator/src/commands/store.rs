@@ -1,69 +1,63 @@
-//! What the commands that look into an object store have in common.
+//! `switchboard store`: the embedded object store as a program of its own, for trials on a cluster that has none.
 
-use std::path::Path;
+mod certificate;
 
-use archive::layout::{ROOT, customer_prefix, system_prefix};
-use model::ids::SystemKey;
-use model::secret::Secret;
-use object_client::{Addressing, ObjectClient, Options};
+use std::convert::Infallible;
+use std::sync::Arc;
 
+use object_server::{ObjectServer, Options, Tls};
+use runtime::probes::Probes;
+use runtime::tasks::Tasks;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::certificate::Certificate;
+use super::{CommandResult, block_on, say, stop_on_signals, store_access};
 use crate::arguments::StoreOptions;
 
-/// Environment variables of the credentials, as Amazon's own tools name them.
-const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-/// Files of the credentials, as the keys of the Secret of an `ObjectStore` are named.
-const FILES: [&str; 3] = ["accessKeyId", "secretAccessKey", "sessionToken"];
-
-/// A client of the store that the options name.
-pub fn client(options: &StoreOptions) -> Result<ObjectClient, Box<dyn std::error::Error>> {
-    let authority = options.authority.as_deref().map(read).transpose()?;
-    let [access_key_id, secret_access_key, session_token] = match &options.credentials {
-        Some(folder) => from_folder(folder)?,
-        None => VARIABLES.map(|name| std::env::var(name).ok()),
-    };
-    let missing = |index: usize| match &options.credentials {
-        Some(folder) => {
-            format!("the file {} is missing or empty; write the credentials of the store into it", folder.join(FILES[index]).display())
-        }
-        None => format!("{} is not set; set the credentials of the store, or name a folder with --credentials", VARIABLES[index]),
-    };
-    let options = Options {
-        endpoint: options.endpoint.clone(),
-        system_endpoint: None,
-        region: options.region.clone(),
-        bucket: options.bucket.clone(),
-        prefix: options.prefix.clone(),
-        addressing: if options.virtual_host { Addressing::VirtualHost } else { Addressing::Path },
-        authority,
-        encryption: None,
-        object_lock: None,
-        access_key_id: access_key_id.filter(|text| !text.is_empty()).ok_or_else(|| missing(0))?,
-        secret_access_key: Secret::new(secret_access_key.filter(|text| !text.is_empty()).ok_or_else(|| missing(1))?),
-        session_token: session_token.filter(|text| !text.is_empty()).map(Secret::new),
-    };
-    Ok(ObjectClient::new(options)?)
+/// Runs it.
+pub fn run(options: StoreOptions) -> CommandResult {
+    let level = options.log.start();
+    block_on(async {
+        let shutdown = CancellationToken::new();
+        stop_on_signals(&shutdown)?;
+        let probes = Probes::new(prometheus::Registry::new(), level);
+        let at = options.probes();
+        let listener = TcpListener::bind(at)
+            .await
+            .map_err(|error| format!("the probes cannot listen on {at}: {error}; choose another port with --probe-port"))?;
+        let certificate = Arc::new(Certificate::open(&options.certificate)?);
+        let mut settings = Options::new(&options.data);
+        settings.buckets.clone_from(&options.buckets);
+        settings.credentials = vec![store_access::server_credentials(&options.credentials)?];
+        settings.tls = Some(Tls::Config(Arc::new(server_config(Arc::clone(&certificate))?)));
+        let server = tokio::task::spawn_blocking(move || ObjectServer::open(settings)).await??;
+        let server = server.bind(options.address()).await.map_err(|error| format!("{error} (--listen, --port)"))?;
+        say(&format!("The object store serves at https://{}.", server.address()));
+        let mut tasks = Tasks::new(shutdown.clone());
+        probes.set_ready(true);
+        tasks.spawn("the probes", probes.clone().serve(listener, shutdown.clone()));
+        tasks.spawn("the certificate", certificate.follow(shutdown.clone()));
+        let stop = shutdown.clone();
+        tasks.spawn("the object store", async move {
+            server.run(stop).await;
+            Ok::<(), Infallible>(())
+        });
+        let stopping = async {
+            shutdown.cancelled().await;
+            probes.set_ready(false);
+        };
+        let (ended, ()) = tokio::join!(tasks.run(), stopping);
+        Ok(ended?)
+    })
 }
 
-/// Where the backups are that the options ask for.
-pub fn prefix(options: &StoreOptions) -> String {
-    match (&options.customer, &options.system) {
-        (Some(customer), Some(system)) => system_prefix(&SystemKey { customer: customer.clone(), system: system.clone() }),
-        (Some(customer), None) => customer_prefix(customer),
-        (None, _) => ROOT.to_owned(),
-    }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {}: {error}; name a file with text that you may read", path.display()))
-}
-
-fn from_folder(folder: &Path) -> Result<[Option<String>; 3], String> {
-    let mut found = [None, None, None];
-    for (name, slot) in FILES.iter().zip(&mut found) {
-        let path = folder.join(name);
-        // An editor ends a file with a line break, which is no part of a key.
-        *slot = if path.exists() { Some(read(&path)?.trim_end_matches(['\r', '\n']).to_owned()) } else { None };
-    }
-    Ok(found)
+/// TLS with a certificate that may be replaced while it runs.
+fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -7,7 +7,7 @@ use object_client::ObjectClient;
 use object_client::verification::{VerifyError, keep, verify};
 
 use super::catalogue::{reason, word};
-use super::{CommandResult, block_on, say, store, table};
+use super::{CommandResult, block_on, say, store_access, table};
 use crate::arguments::VerifyOptions;
 
 /// What became of one backup.
@@ -21,8 +21,8 @@ enum Result {
 /// Runs it.
 pub fn run(options: &VerifyOptions) -> CommandResult {
     block_on(async {
-        let client = store::client(&options.store)?;
-        let catalogue = object_client::catalogue(&client, &store::prefix(&options.store)).await?;
+        let client = store_access::client(&options.store)?;
+        let catalogue = object_client::catalogue(&client, &store_access::prefix(&options.store)).await?;
         let chosen = choose(&catalogue, options)?;
         if chosen.is_empty() {
             say("No backups to verify.");
