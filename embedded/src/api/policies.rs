@@ -126,10 +126,9 @@ fn carried(target: &Target) -> Option<policy::ObjectKind> {
 
 /// `request.options`.
 fn options(call: &Call, admission: &Admission) -> Value {
-    let patched = call.method == http::Method::PATCH;
     let kind = match admission.operation {
         Operation::Create => "CreateOptions",
-        Operation::Update if patched => "PatchOptions",
+        // Of a patch too: it asks for an update.
         Operation::Update => "UpdateOptions",
         Operation::Delete => "DeleteOptions",
         Operation::Connect => return Value::Null,
@@ -151,9 +150,6 @@ fn options(call: &Call, admission: &Admission) -> Value {
         if let Some(value) = call.query.get(key) {
             options[key] = json!(value);
         }
-    }
-    if call.query.flag("force") {
-        options["force"] = json!(true);
     }
     options
 }

@@ -88,7 +88,7 @@ pub(crate) fn variables(spec: &Value) -> (Vec<Named>, Option<(usize, String)>) {
     let params = spec["paramKind"].is_object();
     let mut named: Vec<Named> = Vec::new();
     for (index, variable) in items(&spec["variables"]).iter().enumerate() {
-        let names = Names { params, authorizer: true, variables: &named };
+        let names = Names { params, authorizer: true, variables: Some(&named) };
         match Expression::compile(text(&variable["expression"]), &names, Wanted::Anything) {
             Ok(expression) => named.push(Named { name: text(&variable["name"]).to_owned(), expression }),
             Err(error) => return (named, Some((index, error))),
@@ -103,17 +103,18 @@ impl Policy {
         let spec = &policy["spec"];
         let params = spec["paramKind"].is_object();
         let (named, _) = variables(spec);
-        let compiled = |value: &Value, variables: &[Named]| {
+        let compiled = |value: &Value, variables: Option<&[Named]>| {
             let names = Names { params, authorizer: true, variables };
             let text = text(value);
             Expression::compile(text, &names, Wanted::Bool).map_err(|error| (text.to_owned(), error))
         };
-        let conditions = items(&spec["matchConditions"]).iter().map(|condition| compiled(&condition["expression"], &[])).collect();
+        let known = spec["variables"].is_array().then_some(named.as_slice());
+        let conditions = items(&spec["matchConditions"]).iter().map(|condition| compiled(&condition["expression"], None)).collect();
         let validations = items(&spec["validations"]).iter().map(|validation| {
             let message = text(&validation["messageExpression"]);
-            let names = Names { params, authorizer: false, variables: &named };
+            let names = Names { params, authorizer: false, variables: known };
             Validation {
-                condition: compiled(&validation["expression"], &named),
+                condition: compiled(&validation["expression"], known),
                 message_expression: Some(message)
                     .filter(|message| !message.trim().is_empty())
                     .and_then(|message| Expression::compile(message, &names, Wanted::Text).ok()),

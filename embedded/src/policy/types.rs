@@ -52,7 +52,7 @@ fn warnings(spec: &Value, kinds: &[Arc<Resource>]) -> Vec<Value> {
     let mut warnings = Vec::new();
     for (index, validation) in items(&spec["validations"]).iter().enumerate() {
         for (key, wanted) in [("expression", Wanted::Bool), ("messageExpression", Wanted::Text)] {
-            let names = Names { params, authorizer: true, variables: &named };
+            let names = Names { params, authorizer: true, variables: Some(&named) };
             let Ok(expression) = Expression::compile(text(&validation[key]), &names, wanted) else { continue };
             let told: Vec<String> = kinds.iter().filter_map(|kind| warning(&expression, kind)).collect();
             if !told.is_empty() {

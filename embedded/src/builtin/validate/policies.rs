@@ -46,15 +46,16 @@ fn validate_policy(object: &Value, errors: &mut Errors) {
     }
     validate_conditions(object, params, errors);
     let variables = validate_variables(object, errors);
+    let variables = (!items_at(object, "/spec/variables").is_empty()).then_some(variables.as_slice());
     let (validations, annotations) = (items_at(object, "/spec/validations"), items_at(object, "/spec/auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
         errors.extend(["spec.validations", "spec.auditAnnotations"].map(|field| FieldError::required(field, detail)));
     }
     for (index, validation) in validations.iter().enumerate() {
-        validate_validation(validation, &format!("spec.validations[{index}]"), params, &variables, errors);
+        validate_validation(validation, &format!("spec.validations[{index}]"), params, variables, errors);
     }
-    validate_annotations(object, params, &variables, errors);
+    validate_annotations(object, params, variables, errors);
 }
 
 fn validate_param_kind(kind: &Value, errors: &mut Errors) {
@@ -179,7 +180,7 @@ fn validate_conditions(object: &Value, params: bool, errors: &mut Errors) {
         if expression.is_empty() {
             errors.push(FieldError::required(format!("{field}.expression"), ""));
         } else {
-            let names = Names { params, authorizer: true, variables: &[] };
+            let names = Names { params, authorizer: true, variables: None };
             compile(expression, &names, Wanted::Bool, &format!("{field}.expression"), errors);
         }
         let name = text_at(condition, "/name").unwrap_or_default();
@@ -230,7 +231,7 @@ fn is_identifier(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(word) && !RESERVED.contains(&name)
 }
 
-fn validate_validation(validation: &Value, field: &str, params: bool, variables: &[Named], errors: &mut Errors) {
+fn validate_validation(validation: &Value, field: &str, params: bool, variables: Option<&[Named]>, errors: &mut Errors) {
     let text = |key: &str| validation[key].as_str().unwrap_or_default();
     let (expression, message_expression, message) = (text("expression"), text("messageExpression"), text("message"));
     if expression.trim().is_empty() {
@@ -257,7 +258,7 @@ fn validate_validation(validation: &Value, field: &str, params: bool, variables:
     }
 }
 
-fn validate_annotations(object: &Value, params: bool, variables: &[Named], errors: &mut Errors) {
+fn validate_annotations(object: &Value, params: bool, variables: Option<&[Named]>, errors: &mut Errors) {
     let annotations = items_at(object, "/spec/auditAnnotations");
     if annotations.len() > MOST_ANNOTATIONS {
         let detail = format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations");
@@ -291,9 +292,11 @@ fn compile(text: &str, names: &Names, wanted: Wanted, field: &str, errors: &mut 
 }
 
 fn validate_binding(object: &Value, errors: &mut Errors) {
-    match text_at(object, "/spec/policyName") {
-        None => errors.push(FieldError::required("spec.policyName", "")),
+    // That it is there the schema says.
+    match object.pointer("/spec/policyName").and_then(Value::as_str) {
+        Some("") => errors.push(FieldError::required("spec.policyName", "")),
         Some(name) => faults(errors, "spec.policyName", name, names::subdomain(name)),
+        None => {}
     }
     if let Some(reference) = object.pointer("/spec/paramRef").filter(|reference| reference.is_object()) {
         validate_param_reference(reference, errors);
@@ -316,7 +319,7 @@ fn validate_binding(object: &Value, errors: &mut Errors) {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
         errors.push(FieldError::invalid("spec.validationActions", &json!(actions), detail));
     }
-    if actions.is_empty() {
+    if actions.is_empty() && is_set(object, "/spec/validationActions") {
         errors.push(FieldError::required("spec.validationActions", "at least one validation action is required"));
     }
 }

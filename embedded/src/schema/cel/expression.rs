@@ -65,8 +65,8 @@ pub struct Names<'a> {
     pub params: bool,
     /// `authorizer`.
     pub authorizer: bool,
-    /// `variables`.
-    pub variables: &'a [Named],
+    /// `variables`, where the policy has any: those that were there before.
+    pub variables: Option<&'a [Named]>,
 }
 
 /// The variables of one evaluation; what is absent is `null`.
@@ -124,7 +124,7 @@ impl Expression {
         })?;
         let kind = result::kind(&root, &Kinds::new(names));
         wanted.check(kind)?;
-        let named: Vec<&Named> = names.variables.iter().filter(|named| uses_variable(&root, &named.name)).collect();
+        let named: Vec<&Named> = names.variables.unwrap_or_default().iter().filter(|named| uses_variable(&root, &named.name)).collect();
         let mut uses: BTreeSet<&'static str> =
             ALWAYS.into_iter().chain(["params"]).filter(|variable| program::names(&root, variable)).collect();
         uses.extend(named.iter().flat_map(|named| &named.expression.uses));
@@ -225,15 +225,14 @@ impl Scope {
 
 fn check(root: &kube_cel::cel::IdedExpr, names: &Names) -> Result<(), Vec<String>> {
     let mut problems = Vec::new();
-    let variables = Schema {
-        kind: Kind::Object,
-        properties: names.variables.iter().map(|named| (named.name.clone(), Arc::new(Schema::default()))).collect(),
-        ..Schema::default()
-    };
+    // One that nobody can name makes it a list of all, also where there are none yet.
+    let known = names.variables.unwrap_or_default().iter().map(|named| named.name.as_str()).chain([""]);
+    let properties = known.map(|name| (name.to_owned(), Arc::new(Schema::default()))).collect();
+    let variables = Schema { kind: Kind::Object, properties, ..Schema::default() };
     let mut scope = ALWAYS.to_vec();
     scope.extend(names.params.then_some("params"));
     scope.extend(names.authorizer.then_some("authorizer"));
-    scope.extend((!names.variables.is_empty()).then_some("variables"));
+    scope.extend(names.variables.is_some().then_some("variables"));
     let roots = vec![("request", &*REQUEST), ("namespaceObject", &*NAMESPACE), ("variables", &variables)];
     let hidden = hides(root, &scope);
     Checker { roots, escaped: false, functions: &POLICY_FUNCTIONS, problems: &mut problems }.visit(root, &mut scope);

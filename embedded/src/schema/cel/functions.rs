@@ -40,6 +40,7 @@ fn common() -> Context<'static> {
     context.add_function(OPTIONAL_FIELD, optional_field);
     context.add_function("dyn", |value: Value| -> Result<Value, ExecutionError> { Ok(value) });
     context.add_function("size", size);
+    context.add_function("string", string);
     bounded::register(&mut context);
     context
 }
@@ -63,6 +64,24 @@ fn size(context: &FunctionContext, This(this): This<Value>) -> Result<i64, Execu
     };
     Ok(i64::try_from(size).unwrap_or(i64::MAX))
 }
+
+/// The library's own, for all values but those it does not know.
+static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
+
+/// The text of a value, of a bool too, unlike the library's.
+fn string(This(this): This<Value>) -> Result<Value, ExecutionError> {
+    if let Value::Bool(value) = this {
+        return Ok(Value::String(Arc::new(value.to_string())));
+    }
+    let mut context = LIBRARY.new_inner_scope();
+    context.add_variable_from_value(VALUE, this);
+    let argument = Expression { id: 0, expr: Expr::Ident(VALUE.to_owned()) };
+    let call = CallExpr { func_name: "string".to_owned(), target: None, args: vec![argument] };
+    Value::resolve(&Expression { id: 0, expr: Expr::Call(call) }, &context)
+}
+
+/// The name of a value that is handed on.
+const VALUE: &str = "@value";
 
 /// Charges `args[0]` and, where the accumulator `args[1]` is a list, its length: it is copied in each step.
 fn step(context: &FunctionContext) -> Result<bool, ExecutionError> {

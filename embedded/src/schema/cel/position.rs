@@ -4,7 +4,7 @@
 /// problem quotes is looked for; a problem without one is at the start. What already says its place stays as it is.
 pub(super) fn shown(text: &str, problem: &str) -> String {
     if problem.starts_with("ERROR") {
-        return problem.to_owned();
+        return problem.replace("\n| ", "\n | ");
     }
     let name = problem.split('\'').nth(1).unwrap_or_default();
     let of_field = problem.starts_with("undefined field");
@@ -16,7 +16,7 @@ pub(super) fn shown(text: &str, problem: &str) -> String {
     format!("ERROR: <input>:{number}:{}: {problem}\n | {line}\n | {}^", column + 1, ".".repeat(column))
 }
 
-/// Where a name stands as a word of its own, at the dot before it if it is a field.
+/// Where a name stands as a word of its own: at the dot before it if it is a field, at the bracket behind it if it is a function.
 fn place(text: &str, name: &str, of_field: bool) -> Option<usize> {
     if name.is_empty() {
         return None;
@@ -26,6 +26,9 @@ fn place(text: &str, name: &str, of_field: bool) -> Option<usize> {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
         let alone = !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word);
+        if alone && !of_field && after == Some('(') {
+            return Some(at + name.len());
+        }
         match (alone, before == Some('.')) {
             (true, true) if of_field => Some(of_presence_test(&text[..at]).unwrap_or(at - 1)),
             (true, false) if !of_field => Some(at),

@@ -230,11 +230,17 @@ pub(super) fn rewrite(expression: &mut IdedExpr) {
             operators::ADD if call.args.len() == 2 && !is_accumulator(&call.args[0]) => functions::SUM.clone_into(&mut call.func_name),
             operators::OPT_SELECT if call.args.len() == 2 => functions::OPTIONAL_FIELD.clone_into(&mut call.func_name),
             "bind" if is_bind(call) => expression.expr = bind(call),
+            name if CONVERSIONS.contains(&name) && call.target.is_none() && call.args.len() == 1 => {
+                call.target = call.args.pop().map(Box::new);
+            }
             _ => {}
         },
         _ => {}
     }
 }
+
+/// Functions of one value: called as methods they tell why there is no value, instead of that an argument is missing.
+const CONVERSIONS: [&str; 6] = ["bytes", "double", "int", "size", "string", "uint"];
 
 /// `map` and `filter` grow their result by `@result + [x]`; the loop itself pays for that.
 fn is_accumulator(expression: &IdedExpr) -> bool {

@@ -50,7 +50,7 @@ pub(super) struct Kinds<'a> {
 impl<'a> Kinds<'a> {
     /// Those of the named expressions.
     pub fn new(names: &Names<'a>) -> Self {
-        Self { variables: names.variables.iter().map(|named| (named.name.as_str(), named.expression.kind())).collect() }
+        Self { variables: names.variables.unwrap_or_default().iter().map(|named| (named.name.as_str(), named.expression.kind())).collect() }
     }
 }
 
@@ -107,6 +107,9 @@ fn of_call(call: &CallExpr, kinds: &Kinds) -> Option<&'static str> {
         operators::CONDITIONAL => argument(1).filter(|kind| argument(2) == Some(kind)),
         operators::INDEX => argument(0).filter(|kind| *kind == "dyn"),
         "dyn" => Some("dyn"),
+        "check" => Some("kubernetes.authorization.Decision"),
+        "timestamp" => Some("google.protobuf.Timestamp"),
+        "duration" => Some("google.protobuf.Duration"),
         name if YES_OR_NO.contains(&name) => Some("bool"),
         name if TEXTS.contains(&name) => Some("string"),
         name if WHOLE.contains(&name) => Some("int"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::schema::{Authority, Budget, Expression, Failure, Inputs, Named, Names, Question, Schema, Scope, Wanted};
 
-const ALL: Names = Names { params: true, authorizer: true, variables: &[] };
+const ALL: Names = Names { params: true, authorizer: true, variables: None };
 
 fn compile(text: &str) -> Expression {
     Expression::compile(text, &ALL, Wanted::Anything).unwrap()
@@ -58,7 +58,7 @@ fn fields_are_found_by_their_own_names() {
         "object.spec.list[0].k == 1",
         "object.spec.list.all(item, item.k < object.spec.n)",
         "has(object.spec.n) && !has(object.spec.m)",
-        "'n is ' + string(object.spec.n) == 'n is 2'",
+        "'n is ' + string(object.spec.n) == 'n is 2' && string(true) == 'true' && string(1.5) == '1.5'",
         "object.metadata.labels.exists(k, k == 'a-b')",
         "object.?spec.?m.orValue(3) == 3",
         "object.?spec.n.orValue(3) == 2",
@@ -79,6 +79,8 @@ fn what_is_not_there_is_an_error_and_not_false() {
     assert_eq!(evaluate("oldObject.spec.m == 1", &object), failure("no such key: spec"));
     assert_eq!(evaluate("object.metadata.name.first == 1", &object), failure("no such key: first"));
     assert_eq!(evaluate("request.namespace == 'x'", &object), failure("no such key: namespace"));
+    assert_eq!(evaluate("int(object.spec.m) == 1", &object), failure("no such key: m"));
+    assert_eq!(evaluate("int(object.metadata.name) == 1", &object), failure("type conversion error from 'string' to 'int'"));
     // The presence of what has no fields is false, as on a real server.
     assert_eq!(evaluate("has(oldObject.spec)", &object), Ok(json!(false)));
     // An error does not matter where the other side decides.
@@ -96,10 +98,12 @@ fn what_is_wrong_is_shown_with_its_place() {
         "compilation failed: ERROR: <input>:1:8: undefined field 'user'\n | request.user == 'x'\n | .......^"
     );
     assert!(refused("object.", Wanted::Bool).starts_with("compilation failed: ERROR: <input>:1:"));
-    assert!(refused("nothing(object)", Wanted::Bool).contains("undeclared reference to 'nothing'"));
+    assert!(refused("nothing(object)", Wanted::Bool).contains("<input>:1:8: undeclared reference to 'nothing'"));
+    assert!(refused("object.x.nothing()", Wanted::Bool).contains("<input>:1:17: undeclared reference to 'nothing'"));
+    assert!(refused("has(request.uid)", Wanted::Bool).contains("<input>:1:4: undefined field 'uid'"));
     assert!(refused("self.x == 1", Wanted::Bool).contains("undeclared reference to 'self'"));
     assert!(refused("[1].all(object, object > 0)", Wanted::Bool).contains("has the name of the variable 'object'"));
-    let no_params = Names { params: false, authorizer: false, variables: &[] };
+    let no_params = Names { params: false, authorizer: false, variables: None };
     for name in ["params", "authorizer", "variables"] {
         let error = Expression::compile(&format!("{name} == null"), &no_params, Wanted::Bool).unwrap_err();
         assert!(error.contains(&format!("undeclared reference to '{name}'")), "{error}");
@@ -125,7 +129,7 @@ fn a_condition_must_make_a_bool_and_a_message_a_text() {
 fn named(all: &[(&str, &str)]) -> Vec<Named> {
     let mut variables: Vec<Named> = Vec::new();
     for (name, text) in all {
-        let expression = Expression::compile(text, &Names { variables: &variables, ..ALL }, Wanted::Anything).unwrap();
+        let expression = Expression::compile(text, &Names { variables: Some(&variables), ..ALL }, Wanted::Anything).unwrap();
         variables.push(Named { name: (*name).to_owned(), expression });
     }
     variables
@@ -133,7 +137,7 @@ fn named(all: &[(&str, &str)]) -> Vec<Named> {
 
 fn with_variables(all: &[(&str, &str)], text: &str) -> Result<Value, Failure> {
     let variables = named(all);
-    let expression = Expression::compile(text, &Names { variables: &variables, ..ALL }, Wanted::Anything).unwrap();
+    let expression = Expression::compile(text, &Names { variables: Some(&variables), ..ALL }, Wanted::Anything).unwrap();
     let authority: Arc<dyn Authority> = Arc::new(OnlyGet::default());
     evaluate_with(&expression, variables, Some(&json!({"spec": {"n": 2, "parts": {"a": 1}}})), &authority)
 }
@@ -150,7 +154,7 @@ fn variables_use_earlier_ones_and_are_evaluated_only_where_they_are_looked_at() 
     // Not even an expensive one costs anything where nobody asks for it.
     let costly = [("list", "lists.range(900000)"), ("more", "lists.range(900000)")];
     assert_eq!(with_variables(&costly, "true || variables.list.size() > 0"), Ok(json!(true)));
-    let later = Expression::compile("variables.b == 1", &Names { variables: &named(&[("a", "1")]), ..ALL }, Wanted::Bool).unwrap_err();
+    let later = Expression::compile("variables.b == 1", &Names { variables: Some(&named(&[("a", "1")])), ..ALL }, Wanted::Bool).unwrap_err();
     assert!(later.contains("undefined field 'b'"), "{later}");
 }
 
@@ -158,7 +162,7 @@ fn variables_use_earlier_ones_and_are_evaluated_only_where_they_are_looked_at() 
 fn a_variable_is_evaluated_once() {
     let authority = Arc::new(OnlyGet::default());
     let variables = named(&[("may", "authorizer.group('apps').resource('deployments').check('get').allowed()")]);
-    let names = Names { variables: &variables, ..ALL };
+    let names = Names { variables: Some(&variables), ..ALL };
     let expression = Expression::compile("variables.may && variables.may && [1, 2].all(x, variables.may)", &names, Wanted::Bool).unwrap();
     let asked: Arc<dyn Authority> = authority.clone();
     assert_eq!(evaluate_with(&expression, variables, Some(&json!({})), &asked), Ok(json!(true)));
