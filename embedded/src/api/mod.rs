@@ -5,13 +5,13 @@
 //! | `request`, `negotiation`, `respond` | a request taken apart, the form of the answer, the answer |
 //! | `routing`, `registry` | from a path to a kind |
 //! | [`authorize`], `access`, `escalation` | may this user do this |
-//! | `read`, `watch`, `selectors`, `table`, `jsonpath`, `view` | GET |
+//! | `read`, `watch`, `selectors`, `table`, `view` | GET |
 //! | `write`, `patch`, `delete`, `scale`, `admission`, `metadata` | everything that changes objects |
 //! | `policies` | what admission policies are asked |
 //! | `kinds`, `services` | what single built-in kinds do differently |
 //! | `crd`, `cleanup` | CustomResourceDefinitions, and how they go |
 //! | `discovery`, `openapi` | what is served |
-//! | `review`, `logs`, `exec` | questions, the logs of pods, and programs in them |
+//! | `review`, `questions`, `logs`, `exec` | questions, the logs of pods, and programs in them |
 //! | `protobuf`, `yaml` | bodies in protobuf and YAML, which some clients send |
 //! | [`Api::client`] | a `kube::Client` without sockets |
 
@@ -27,7 +27,6 @@ mod delete;
 mod discovery;
 mod escalation;
 mod exec;
-mod jsonpath;
 mod kinds;
 mod logs;
 mod metadata;
@@ -36,6 +35,7 @@ mod openapi;
 mod patch;
 mod policies;
 mod protobuf;
+mod questions;
 mod read;
 mod registry;
 mod request;

@@ -4,9 +4,9 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
-use super::jsonpath::{Path, print};
 use crate::builtin::age;
 use crate::resource::{Column, ColumnSource, Resource};
+use crate::schema::jsonpath::Path;
 
 const NAME_DESCRIPTION: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 
@@ -76,7 +76,7 @@ impl<'a> Tabulator<'a> {
             cells.push(match &column.source {
                 ColumnSource::Computed(compute) => compute(object),
                 ColumnSource::Path(text) => {
-                    path.get_or_init(|| Path::parse(text)).as_ref().map_or(Value::Null, |path| cell(column, path, object))
+                    path.get_or_init(|| Path::parse(text).ok()).as_ref().map_or(Value::Null, |path| cell(column, path, object))
                 }
             });
         }
@@ -91,10 +91,10 @@ impl<'a> Tabulator<'a> {
 }
 
 fn cell(column: &Column, path: &Path, object: &Value) -> Value {
-    let found = path.find(object);
+    let found = path.all(object);
     let Some(first) = found.first() else { return Value::Null };
     match column.kind.as_str() {
-        "string" => Value::from(found.iter().map(|value| print(value)).collect::<Vec<_>>().join(" ")),
+        "string" => path.text(object).map_or(Value::Null, Value::from),
         "integer" => first.as_i64().or_else(|| first.as_f64().map(whole)).map_or(Value::Null, Value::from),
         "number" => {
             if first.is_number() {

@@ -83,7 +83,7 @@ impl Path {
         self.all(value).into_iter().next()
     }
 
-    /// The text of a printer column: strings bare, other values as JSON, several joined by commas. `None` where there is nothing.
+    /// The text of a printer column: strings bare, other values as JSON, several with blanks between. `None` where there is nothing.
     pub fn text(&self, value: &Value) -> Option<String> {
         let found = self.all(value);
         if found.is_empty() {
@@ -93,7 +93,7 @@ impl Path {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         });
-        Some(texts.collect::<Vec<_>>().join(","))
+        Some(texts.collect::<Vec<_>>().join(" "))
     }
 
     /// The names of a path of plain fields (`.spec.replicas` is `["spec", "replicas"]`), for writing through it.

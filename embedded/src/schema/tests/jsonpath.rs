@@ -45,11 +45,11 @@ fn lists_are_indexed_sliced_and_joined() {
     assert_eq!(text(".status.addresses[0]").unwrap(), "x");
     assert_eq!(text(".status.addresses[-1]").unwrap(), "z");
     assert_eq!(text(".status.addresses[9]"), None);
-    assert_eq!(text(".status.addresses[1:]").unwrap(), "y,z");
-    assert_eq!(text(".status.addresses[0:2]").unwrap(), "x,y");
-    assert_eq!(text(".status.addresses[*]").unwrap(), "x,y,z");
-    assert_eq!(text(".status.conditions[*].type").unwrap(), "Ready,Synced,a)]b");
-    assert_eq!(text("..type").unwrap(), "Ready,Synced,a)]b");
+    assert_eq!(text(".status.addresses[1:]").unwrap(), "y z");
+    assert_eq!(text(".status.addresses[0:2]").unwrap(), "x y");
+    assert_eq!(text(".status.addresses[*]").unwrap(), "x y z");
+    assert_eq!(text(".status.conditions[*].type").unwrap(), "Ready Synced a)]b");
+    assert_eq!(text("..type").unwrap(), "Ready Synced a)]b");
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn filters_choose_items() {
     assert_eq!(text(".status.conditions[?(@.type == 'Synced')].status").unwrap(), "False");
     assert_eq!(text(".status.conditions[?(@.type=='a)]b')].status").unwrap(), "odd");
     assert_eq!(text(".status.conditions[?(@.n>=2)].type").unwrap(), "Synced");
-    assert_eq!(text(".status.conditions[?(@.n)].type").unwrap(), "Ready,Synced");
-    assert_eq!(text(".status.conditions[?(@.type!='Ready')].status").unwrap(), "False,odd");
+    assert_eq!(text(".status.conditions[?(@.n)].type").unwrap(), "Ready Synced");
+    assert_eq!(text(".status.conditions[?(@.type!='Ready')].status").unwrap(), "False odd");
     assert_eq!(text(".status.conditions[?(@.type=='None')].status"), None);
 }
 

@@ -34,9 +34,20 @@ pub(super) struct Grant {
     pub rules: Result<Arc<Vec<Rule>>, String>,
     /// For the audit trail: `ClusterRoleBinding "x" of ClusterRole "y"`.
     pub source: String,
+    /// Whom it names, each as the audit trail has it.
+    subjects: Vec<(Subject, String)>,
 }
 
 impl Grant {
+    /// As which of its subjects the binding names a user: `User "ann"`.
+    pub(super) fn subject(&self, user: &User) -> &str {
+        let means = |subject: &Subject| match subject {
+            Subject::User(name) => *name == user.name,
+            Subject::Group(name) => user.is_in(name),
+        };
+        self.subjects.iter().find(|(subject, _)| means(subject)).map_or("", |(_, text)| text)
+    }
+
     /// Whether the binding has a say in a namespace (empty: cluster-wide and paths).
     pub(super) fn holds_in(&self, namespace: &str) -> bool {
         self.namespace.as_deref().is_none_or(|own| !namespace.is_empty() && own == namespace)
@@ -77,7 +88,9 @@ impl Index {
         for subject in value["subjects"].as_array().into_iter().flatten().filter_map(|subject| subject_of(subject, binding)) {
             self.subjects.entry(subject).or_default().push(at);
         }
-        self.grants.push(Grant { namespace, rules, source });
+        let named = value["subjects"].as_array().into_iter().flatten();
+        let subjects = named.filter_map(|subject| Some((subject_of(subject, binding)?, described(subject, binding)))).collect();
+        self.grants.push(Grant { namespace, rules, source, subjects });
     }
 
     /// What a user has, by name and by groups, each binding once.
@@ -107,6 +120,16 @@ fn subject_of(subject: &Value, binding: &Object) -> Option<Subject> {
         }
         _ => None,
     }
+}
+
+/// `User "ann"`, `ServiceAccount "builder/default"`.
+fn described(subject: &Value, binding: &Object) -> String {
+    let (kind, name) = (text(&subject["kind"]), text(&subject["name"]));
+    if kind != "ServiceAccount" {
+        return format!("{kind} {name:?}");
+    }
+    let namespace = Some(text(&subject["namespace"])).filter(|namespace| !namespace.is_empty()).unwrap_or(&binding.key.namespace);
+    format!("{kind} {:?}", format!("{name}/{namespace}"))
 }
 
 /// The rules of one role at this moment; of a cluster role where the namespace is empty. `None` if there is no such role.

@@ -62,7 +62,7 @@ impl Authorizer for Rbac {
         for grant in index.grants(user).filter(|grant| grant.holds_in(&attributes.namespace)) {
             match &grant.rules {
                 Ok(rules) if rules.iter().any(|rule| rule.covers(attributes)) => {
-                    return Decision::Allow(format!("RBAC: allowed by {}", grant.source));
+                    return Decision::Allow(format!("RBAC: allowed by {} to {}", grant.source, grant.subject(user)));
                 }
                 Ok(_) => {}
                 Err(role) => missing.push(role.as_str()),
@@ -97,8 +97,16 @@ impl Authorizer for Rbac {
         let mut resources: Vec<Value> = rules.iter().flat_map(|rules| rules.iter()).filter_map(rule::Rule::resource_review).collect();
         let mut paths: Vec<Value> = rules.iter().flat_map(|rules| rules.iter()).filter_map(rule::Rule::path_review).collect();
         if user.is_in(MASTERS) {
-            resources.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
-            paths.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+            // Most have them by a role as well; who is told twice wonders why.
+            let all = [
+                (&mut resources, json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})),
+                (&mut paths, json!({"verbs": ["*"], "nonResourceURLs": ["*"]})),
+            ];
+            for (rules, rule) in all {
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
         }
         json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
     }

@@ -219,7 +219,7 @@ async fn a_refusal_names_roles_that_do_not_exist_and_a_permission_its_binding() 
     let text = "RBAC: role.rbac.authorization.k8s.io \"gone\" not found";
     assert_eq!(rbac.authorize(&ann, &request("get -/pods a/x")), Decision::Deny(text.into()));
     put(&store, ROLES, "a", "gone", json!({"rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]})).await;
-    let text = "RBAC: allowed by RoleBinding \"binding/a\" of Role \"gone\"";
+    let text = "RBAC: allowed by RoleBinding \"binding/a\" of Role \"gone\" to User \"ann\"";
     assert_eq!(rbac.authorize(&ann, &request("get -/pods a/x")), Decision::Allow(text.into()));
 }
 
