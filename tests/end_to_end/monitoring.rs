@@ -54,7 +54,7 @@ fn a_real_prometheus_watches_a_running_plane() {
     all_targets_are_up(&prometheus);
     every_rule_is_evaluated(&prometheus);
     every_question_of_the_dashboards_has_an_answer(&prometheus);
-    an_alert_fires_and_resolves(&plane, &prometheus);
+    alerts_fire_and_resolve(&plane, &prometheus);
     assert_eq!(prometheus.log().lines().filter(|line| line.contains("level=error")).collect::<Vec<_>>(), [""; 0]);
 }
 
@@ -102,7 +102,7 @@ fn every_question_of_the_dashboards_has_an_answer(prometheus: &Prometheus) {
     }
 }
 
-fn an_alert_fires_and_resolves(plane: &Switchboard, prometheus: &Prometheus) {
+fn alerts_fire_and_resolve(plane: &Switchboard, prometheus: &Prometheus) {
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy("watched"));
     kubectl.apply(&objects::system("watched", "springfield"));
@@ -114,6 +114,12 @@ fn an_alert_fires_and_resolves(plane: &Switchboard, prometheus: &Prometheus) {
     {
         assert_eq!(state(alert), None, "{alert} at a plane that is well");
     }
+
+    // The very first failure of a process is seen: the counter was there with 0.
+    let refused = json!({"ipOffice": "springfield", "elements": ["AllVoicemails"]});
+    kubectl.apply(&[json!({"apiVersion": "switchboard.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "refused", "namespace": "watched"}, "spec": refused})]);
+    kubectl.wait("watched", "backup/refused", "condition=Failed");
+    wait::until_true("SwitchboardActionsFail fires", wait::SOON, || state("SwitchboardActionsFail").as_deref() == Some("firing"));
 
     kubectl.apply(&[objects::simulated_system("watched", "springfield", &json!({"network": {"connected": false}}))]);
     wait::until_true("the system is lost", wait::SOON, || lost().as_deref() == Some("1"));
