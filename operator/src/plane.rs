@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use embedded::api::authorize::Tokens;
 use embedded::api::{Api, ApiOptions};
+use embedded::controllers::accounts::Accounts;
 use embedded::controllers::api_server::{self, ApiServerAddress};
 use embedded::network::renumber::renumber;
 use embedded::network::{Block, proxy};
@@ -159,7 +160,10 @@ impl Plane {
         self.api.set_node(agent.node());
         tasks.spawn("the node agent", agent.run(shutdown.clone()));
         let root_certificates = Some(self.pki.authority().to_owned());
-        let options = embedded::controllers::Options { root_certificates, api_server: Some(self.api_server()), ..Default::default() };
+        let api = self.api.clone();
+        let accounts = Accounts::new(move |name| api.client(User::service_account("kube-system", name, "")));
+        let api_server = Some(self.api_server());
+        let options = embedded::controllers::Options { root_certificates, api_server, accounts: Some(accounts), ..Default::default() };
         tasks.spawn("the controllers of the control plane", embedded::controllers::run(self.admin(), options, shutdown.clone()));
         let (client, stop, block) = (self.admin(), shutdown.clone(), self.block);
         tasks.spawn("the addresses of services", async move {
