@@ -13,5 +13,6 @@ mod matrix;
 mod messages;
 mod monitoring;
 mod operations;
+mod policies;
 mod registration;
 mod start_up;
