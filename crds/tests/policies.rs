@@ -84,7 +84,8 @@ impl Cluster {
 #[tokio::test]
 async fn every_file_is_listed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let mut present: Vec<String> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut present: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     present.sort();
     assert_eq!(present, crds::policies::FILES.map(|(name, _)| name));
 }
@@ -158,9 +159,13 @@ async fn the_status_is_written_by_the_operator_alone() {
     let cluster = Cluster::start().await;
     let path = cluster.action("backups", "b", json!({"phase": "Waiting"})).await;
     let refused = cluster.refused("PATCH", &format!("{path}/status"), json!({"status": {"phase": "Completed"}})).await;
-    assert!(refused.contains("the status is what the operator system:serviceaccount:s:switchboard reports, and it alone writes it"), "{refused}");
+    assert!(
+        refused.contains("the status is what the operator system:serviceaccount:s:switchboard reports, and it alone writes it"),
+        "{refused}"
+    );
     assert!(refused.contains("ValidatingAdmissionPolicyBinding switchboard-status"), "{refused}");
-    let customer = json!({"apiVersion": "switchboard.dev/v1alpha1", "kind": "Customer", "metadata": {"name": "c"}, "spec": {"displayName": "C"}});
+    let customer =
+        json!({"apiVersion": "switchboard.dev/v1alpha1", "kind": "Customer", "metadata": {"name": "c"}, "spec": {"displayName": "C"}});
     cluster.ok("POST", &format!("{GROUP}/customers"), customer).await;
     cluster.refused("PATCH", &format!("{GROUP}/customers/c/status"), json!({"status": {"customerId": "x"}})).await;
     // Nobody else's status is meant, and nothing but the status.

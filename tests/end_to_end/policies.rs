@@ -88,7 +88,8 @@ fn a_users_own_policy_refuses_and_warns_until_its_binding_is_taken_away() {
             }
         })
     };
-    let limits = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "default"}, "data": {"most": "2"}});
+    let limits =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "default"}, "data": {"most": "2"}});
     kubectl.apply(&[limits, policy, binding("Deny")]);
     let create = ["create", "deployment", "web", "--image=nothing", "--replicas=3"];
     let refused = kubectl.refused(&create, "");

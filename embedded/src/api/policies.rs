@@ -63,8 +63,7 @@ impl Api {
 
     /// The same for a request to a subresource that changes no object by itself: its body is the object.
     pub(super) fn admit_body(&self, call: &Call, target: &Target, operation: Operation, body: &Value) -> Result<(), Status> {
-        let admission =
-            Admission { operation, object: Some(body), old: None, name: target.name(), dry_run: call.dry_run() };
+        let admission = Admission { operation, object: Some(body), old: None, name: target.name(), dry_run: call.dry_run() };
         self.admit(call, target, &admission)
     }
 
@@ -109,9 +108,8 @@ fn namespace_name<'a>(admission: &'a Admission) -> &'a str {
 
 /// The kind a subresource carries where that is not the kind of the object.
 fn carried(target: &Target) -> Option<policy::ObjectKind> {
-    let kind = |group: &str, kind: &str| {
-        Some(policy::ObjectKind { group: group.to_owned(), version: "v1".to_owned(), kind: kind.to_owned() })
-    };
+    let kind =
+        |group: &str, kind: &str| Some(policy::ObjectKind { group: group.to_owned(), version: "v1".to_owned(), kind: kind.to_owned() });
     match target.subresource.as_str() {
         "scale" => kind("autoscaling", "Scale"),
         "eviction" => kind("policy", "Eviction"),

@@ -21,7 +21,8 @@ impl Policies {
     }
 
     fn read(store: &Store) -> Self {
-        let all = |storage: &str| -> Vec<Value> { store.list(storage, None, None, None).objects.iter().map(|object| object.value()).collect() };
+        let all =
+            |storage: &str| -> Vec<Value> { store.list(storage, None, None, None).objects.iter().map(|object| object.value()).collect() };
         let bindings = all(BINDINGS);
         if bindings.is_empty() {
             return Self(Vec::new());

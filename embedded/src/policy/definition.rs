@@ -132,7 +132,11 @@ impl Policy {
                 api_version: text(&spec["paramKind"]["apiVersion"]).to_owned(),
                 kind: text(&spec["paramKind"]["kind"]).to_owned(),
             }),
-            bindings: bindings.iter().filter(|binding| binding["spec"]["policyName"] == policy["metadata"]["name"]).map(Binding::read).collect(),
+            bindings: bindings
+                .iter()
+                .filter(|binding| binding["spec"]["policyName"] == policy["metadata"]["name"])
+                .map(Binding::read)
+                .collect(),
             variables: Arc::new(named),
         }
     }

@@ -30,7 +30,8 @@ pub(super) fn evaluate(policy: &Policy, inputs: &Inputs, budget: &mut Budget) ->
         Ok(false) => return Vec::new(),
         Err(message) => return failed(message),
     }
-    let scope = Scope::new(inputs, &policy.variables, policy.expressions().chain(policy.variables.iter().map(|named: &Named| &named.expression)));
+    let scope =
+        Scope::new(inputs, &policy.variables, policy.expressions().chain(policy.variables.iter().map(|named: &Named| &named.expression)));
     let mut findings = Vec::new();
     for validation in &policy.validations {
         match condition(&scope, &validation.condition, budget) {

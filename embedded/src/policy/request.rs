@@ -109,14 +109,17 @@ impl Request<'_> {
             let kind = self.kind_as(resource);
             json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
         };
-        let resource =
-            |resource: &Resource| json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
+        let resource = |resource: &Resource| json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
         let mut request = json!({
             "kind": kind(matched), "resource": resource(matched), "requestKind": kind(self.resource), "requestResource": resource(self.resource),
             "operation": self.operation.word(), "dryRun": self.dry_run, "options": self.options, "userInfo": user_info(self.user)
         });
-        let texts =
-            [("subResource", self.subresource), ("requestSubResource", self.subresource), ("name", self.name), ("namespace", self.namespace)];
+        let texts = [
+            ("subResource", self.subresource),
+            ("requestSubResource", self.subresource),
+            ("name", self.name),
+            ("namespace", self.namespace),
+        ];
         for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             request[key] = json!(text);
         }

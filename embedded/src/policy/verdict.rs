@@ -109,7 +109,10 @@ impl Session<'_> {
         let (name, bound, message) = (&policy.name, &binding.name, &finding.message);
         for action in &binding.actions {
             match action {
-                Action::Deny => self.refuse(finding.reason, &format!("ValidatingAdmissionPolicy '{name}' with binding '{bound}' denied request: {message}")),
+                Action::Deny => self.refuse(
+                    finding.reason,
+                    &format!("ValidatingAdmissionPolicy '{name}' with binding '{bound}' denied request: {message}"),
+                ),
                 Action::Warn => {
                     self.verdict
                         .warnings
@@ -142,7 +145,10 @@ impl Session<'_> {
         let message = match binding {
             None => format!("ValidatingAdmissionPolicy '{name}' denied request: failed to configure policy: {why}"),
             Some(binding) => {
-                format!("ValidatingAdmissionPolicy '{name}' with binding '{}' denied request: failed to configure binding: {why}", binding.name)
+                format!(
+                    "ValidatingAdmissionPolicy '{name}' with binding '{}' denied request: failed to configure binding: {why}",
+                    binding.name
+                )
             }
         };
         self.refuse("Invalid", &message);
@@ -162,7 +168,8 @@ impl Session<'_> {
             "RequestEntityTooLarge" => 413,
             _ => 422,
         };
-        let mut status = Status::new(code, reason, format!("{plural} {name:?} is forbidden: {message}")).about(&resource.group, &resource.plural, name);
+        let mut status =
+            Status::new(code, reason, format!("{plural} {name:?} is forbidden: {message}")).about(&resource.group, &resource.plural, name);
         if let Some(details) = status.details.as_mut() {
             details["causes"] = json!([{"message": message}]);
         }
@@ -171,7 +178,8 @@ impl Session<'_> {
 
     fn namespace(&mut self) -> Option<&Value> {
         let (request, cluster) = (self.request, self.cluster);
-        let look = || Some(request.namespace).filter(|name| !name.is_empty() && !request.is_namespace()).and_then(|name| cluster.namespace(name));
+        let look =
+            || Some(request.namespace).filter(|name| !name.is_empty() && !request.is_namespace()).and_then(|name| cluster.namespace(name));
         self.namespace.get_or_insert_with(look).as_ref()
     }
 }

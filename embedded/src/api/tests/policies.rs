@@ -127,7 +127,8 @@ async fn subresources_are_meant_only_where_they_are_named() {
 async fn replicas_are_shown_as_a_scale() {
     let server = Server::new().await;
     let validation = json!({"expression": "object.spec.replicas <= 3 && oldObject.kind == 'Scale' && request.kind.kind == 'Scale'", "message": "too many"});
-    let spec = json!({"matchConstraints": {"resourceRules": [rule(&["UPDATE"], "apps", &["deployments/scale"])]}, "validations": [validation]});
+    let spec =
+        json!({"matchConstraints": {"resourceRules": [rule(&["UPDATE"], "apps", &["deployments/scale"])]}, "validations": [validation]});
     server.policy("p", spec, json!({})).await;
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
@@ -150,8 +151,15 @@ async fn rules_selectors_and_conditions_say_what_a_policy_is_about() {
         "objectSelector": {"matchLabels": {"judged": "yes"}},
         "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}]}
     });
-    server.policy("p", spec(constraints), json!({"matchResources": {"objectSelector": {"matchExpressions": [{"key": "spared", "operator": "DoesNotExist"}]}}})).await;
-    let labelled = |kind: &str, labels: Value| json!({"apiVersion": "v1", "kind": kind, "metadata": {"generateName": "m-", "labels": labels}});
+    server
+        .policy(
+            "p",
+            spec(constraints),
+            json!({"matchResources": {"objectSelector": {"matchExpressions": [{"key": "spared", "operator": "DoesNotExist"}]}}}),
+        )
+        .await;
+    let labelled =
+        |kind: &str, labels: Value| json!({"apiVersion": "v1", "kind": kind, "metadata": {"generateName": "m-", "labels": labels}});
     let judged = json!({"judged": "yes"});
     assert_eq!(server.post(MAPS, labelled("ConfigMap", judged.clone())).await.code, 422);
     server.post(MAPS, labelled("ConfigMap", json!({}))).await.ok();
@@ -265,7 +273,19 @@ async fn no_policy_keeps_anyone_from_taking_policies_back() {
     let binding = format!("{GROUP}/validatingadmissionpolicybindings/b-p");
     server.merge(&binding, json!({"metadata": {"labels": {"a": "b"}}})).await.ok();
     // What the server does of itself at its start is not for policies to judge.
-    server.api.bootstrap(vec![map("own", json!({}))].into_iter().map(|mut map| { map["metadata"]["namespace"] = json!("default"); map }).collect()).await.unwrap();
+    server
+        .api
+        .bootstrap(
+            vec![map("own", json!({}))]
+                .into_iter()
+                .map(|mut map| {
+                    map["metadata"]["namespace"] = json!("default");
+                    map
+                })
+                .collect(),
+        )
+        .await
+        .unwrap();
     // Nor are questions.
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     server.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review).await.ok();
@@ -316,18 +336,51 @@ async fn a_policy_that_does_not_compile_is_refused() {
     };
     let path = format!("{GROUP}/validatingadmissionpolicies");
     for (bad, wanted) in [
-        (with("validations", json!([{"expression": "object.x >"}])), "spec.validations[0].expression: Invalid value: \"object.x >\": compilation failed: ERROR: <input>:1:11: Syntax error"),
-        (with("validations", json!([{"expression": "foo == 1"}])), "spec.validations[0].expression: Invalid value: \"foo == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')"),
+        (
+            with("validations", json!([{"expression": "object.x >"}])),
+            "spec.validations[0].expression: Invalid value: \"object.x >\": compilation failed: ERROR: <input>:1:11: Syntax error",
+        ),
+        (
+            with("validations", json!([{"expression": "foo == 1"}])),
+            "spec.validations[0].expression: Invalid value: \"foo == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')",
+        ),
         (with("validations", json!([{"expression": "params.x == 1"}])), "undeclared reference to 'params'"),
-        (with("validations", json!([{"expression": "'x'"}])), "spec.validations[0].expression: Invalid value: \"'x'\": must evaluate to bool but got string"),
-        (with("validations", json!([{"expression": "true", "messageExpression": "authorizer.path('/').check('get').reason()"}])), "undeclared reference to 'authorizer'"),
-        (with("validations", json!([{"expression": "true", "reason": "Unauthorized"}])), "spec.validations[0].reason: Unsupported value: \"Unauthorized\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\""),
-        (with("validations", json!([])), "spec.validations: Required value: validations or auditAnnotations must contain at least one item"),
-        (with("variables", json!([{"name": "namespace", "expression": "1"}])), "spec.variables[0].name: Invalid value: \"namespace\": must be a valid CEL identifier"),
-        (with("variables", json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}])), "spec.variables[0].expression: Invalid value: \"variables.b\": compilation failed"),
-        (with("matchConditions", json!([{"name": "a", "expression": "variables.a == 1"}])), "spec.matchConditions[0].expression: Invalid value"),
-        (with("matchConstraints", json!({"resourceRules": [rule(&["CREATE", "*"], "", &["pods"])]})), "if '*' is present, must not specify other operations"),
-        (with("matchConstraints", json!({"resourceRules": [rule(&["MAKE"], "", &["pods"])]})), "Unsupported value: \"MAKE\": supported values: \"*\", \"CONNECT\", \"CREATE\", \"DELETE\", \"UPDATE\""),
+        (
+            with("validations", json!([{"expression": "'x'"}])),
+            "spec.validations[0].expression: Invalid value: \"'x'\": must evaluate to bool but got string",
+        ),
+        (
+            with("validations", json!([{"expression": "true", "messageExpression": "authorizer.path('/').check('get').reason()"}])),
+            "undeclared reference to 'authorizer'",
+        ),
+        (
+            with("validations", json!([{"expression": "true", "reason": "Unauthorized"}])),
+            "spec.validations[0].reason: Unsupported value: \"Unauthorized\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\"",
+        ),
+        (
+            with("validations", json!([])),
+            "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+        ),
+        (
+            with("variables", json!([{"name": "namespace", "expression": "1"}])),
+            "spec.variables[0].name: Invalid value: \"namespace\": must be a valid CEL identifier",
+        ),
+        (
+            with("variables", json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}])),
+            "spec.variables[0].expression: Invalid value: \"variables.b\": compilation failed",
+        ),
+        (
+            with("matchConditions", json!([{"name": "a", "expression": "variables.a == 1"}])),
+            "spec.matchConditions[0].expression: Invalid value",
+        ),
+        (
+            with("matchConstraints", json!({"resourceRules": [rule(&["CREATE", "*"], "", &["pods"])]})),
+            "if '*' is present, must not specify other operations",
+        ),
+        (
+            with("matchConstraints", json!({"resourceRules": [rule(&["MAKE"], "", &["pods"])]})),
+            "Unsupported value: \"MAKE\": supported values: \"*\", \"CONNECT\", \"CREATE\", \"DELETE\", \"UPDATE\"",
+        ),
     ] {
         let refused = server.post(&path, bad).await.error();
         assert_eq!(refused.0, 422, "{}", refused.1);
@@ -336,8 +389,14 @@ async fn a_policy_that_does_not_compile_is_refused() {
     let binding = |spec: Value| json!({"metadata": {"name": "b"}, "spec": spec});
     for (bad, wanted) in [
         (json!({"policyName": "p", "validationActions": ["Deny", "Warn"]}), "must not contain both Deny and Warn"),
-        (json!({"policyName": "p", "validationActions": ["Deny"], "paramRef": {"parameterNotFoundAction": "Deny"}}), "spec.paramRef: Required value: one of name or selector must be specified"),
-        (json!({"policyName": "p", "validationActions": ["Deny"], "paramRef": {"name": "x"}}), "spec.paramRef.parameterNotFoundAction: Required value"),
+        (
+            json!({"policyName": "p", "validationActions": ["Deny"], "paramRef": {"parameterNotFoundAction": "Deny"}}),
+            "spec.paramRef: Required value: one of name or selector must be specified",
+        ),
+        (
+            json!({"policyName": "p", "validationActions": ["Deny"], "paramRef": {"name": "x"}}),
+            "spec.paramRef.parameterNotFoundAction: Required value",
+        ),
     ] {
         let refused = server.post(&format!("{GROUP}/validatingadmissionpolicybindings"), binding(bad)).await.error();
         assert!(refused.1.contains(wanted), "{}", refused.1);
@@ -354,7 +413,10 @@ async fn the_status_says_what_was_seen_and_which_fields_do_not_exist() {
     assert_eq!(policy["status"]["observedGeneration"], 1);
     let warning = &policy["status"]["typeChecking"]["expressionWarnings"][0];
     assert_eq!(warning["fieldRef"], "spec.validations[0].expression");
-    assert!(warning["warning"].as_str().unwrap().starts_with("apps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'replica'"), "{warning}");
+    assert!(
+        warning["warning"].as_str().unwrap().starts_with("apps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'replica'"),
+        "{warning}"
+    );
     let changed = server.merge(&path, json!({"spec": {"validations": [{"expression": "object.spec.replicas < 3"}]}})).await.ok();
     assert_eq!(changed["status"], json!({"observedGeneration": 2, "typeChecking": {}}));
 }

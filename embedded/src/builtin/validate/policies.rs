@@ -79,7 +79,13 @@ fn validate_param_kind(kind: &Value, errors: &mut Errors) {
         None => errors.push(FieldError::required("spec.paramKind.kind", "")),
         Some(kind) => {
             let faults = names::label_of_1035(&kind.to_lowercase());
-            let tell = |fault: String| FieldError::invalid("spec.paramKind.kind", &json!(kind), format!("may have mixed case, but should otherwise match: {fault}"));
+            let tell = |fault: String| {
+                FieldError::invalid(
+                    "spec.paramKind.kind",
+                    &json!(kind),
+                    format!("may have mixed case, but should otherwise match: {fault}"),
+                )
+            };
             errors.extend(faults.into_iter().map(tell));
         }
     }
@@ -222,8 +228,27 @@ fn validate_variables(object: &Value, errors: &mut Errors) -> Vec<Named> {
 
 /// Words that CEL keeps for itself.
 const RESERVED: [&str; 21] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 fn is_identifier(name: &str) -> bool {

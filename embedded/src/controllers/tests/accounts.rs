@@ -48,9 +48,11 @@ async fn a_policy_can_spare_the_deletion_of_a_namespace_and_what_follows_from_an
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "n");
     let map = |value| serde_json::from_value::<ConfigMap>(value).unwrap();
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(admin.clone(), "n");
-    let owner = secrets.create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap()).await.unwrap();
+    let owner =
+        secrets.create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap()).await.unwrap();
     let reference = json!([{"apiVersion": "v1", "kind": "Secret", "name": "owner", "uid": owner.uid()}]);
-    let owned = maps.create(&PostParams::default(), &map(json!({"metadata": {"name": "owned", "ownerReferences": reference}}))).await.unwrap();
+    let owned =
+        maps.create(&PostParams::default(), &map(json!({"metadata": {"name": "owned", "ownerReferences": reference}}))).await.unwrap();
     let free = maps.create(&PostParams::default(), &map(json!({"metadata": {"name": "free"}}))).await.unwrap();
     let refused = maps.delete("free", &DeleteParams::default()).await.unwrap_err().to_string();
     assert!(refused.contains("denied request: not by kubernetes-admin"), "{refused}");

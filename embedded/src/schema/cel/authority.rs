@@ -117,7 +117,8 @@ pub(super) fn register(context: &mut Context) {
     context.add_function("group", group);
     context.add_function("serviceAccount", service_account);
     context.add_function("resource", resource);
-    context.add_function("subresource", |this: This<Value>, text: Text| narrowed(&this.0, |asked| (*text).clone_into(&mut asked.subresource)));
+    context
+        .add_function("subresource", |this: This<Value>, text: Text| narrowed(&this.0, |asked| (*text).clone_into(&mut asked.subresource)));
     context.add_function("namespace", |this: This<Value>, text: Text| narrowed(&this.0, |asked| (*text).clone_into(&mut asked.namespace)));
     context.add_function("name", |this: This<Value>, text: Text| narrowed(&this.0, |asked| (*text).clone_into(&mut asked.name)));
     // Rights are never given by selector here: what holds for all holds for those selected.

@@ -36,8 +36,7 @@ const YES_OR_NO: [&str; 24] = [
 ];
 
 /// Functions that make a text.
-const TEXTS: [&str; 10] =
-    ["string", "lowerAscii", "upperAscii", "trim", "replace", "substring", "join", "format", "charAt", "find"];
+const TEXTS: [&str; 10] = ["string", "lowerAscii", "upperAscii", "trim", "replace", "substring", "join", "format", "charAt", "find"];
 
 /// Functions that make a whole number.
 const WHOLE: [&str; 4] = ["size", "int", "compareTo", "asInteger"];

@@ -29,7 +29,12 @@ impl Authority for OnlyGet {
     }
 }
 
-fn evaluate_with(expression: &Expression, named: Vec<Named>, object: Option<&Value>, authority: &Arc<dyn Authority>) -> Result<Value, Failure> {
+fn evaluate_with(
+    expression: &Expression,
+    named: Vec<Named>,
+    object: Option<&Value>,
+    authority: &Arc<dyn Authority>,
+) -> Result<Value, Failure> {
     let request = json!({"operation": "CREATE", "userInfo": {"username": "ann"}});
     let about = Question { resource: "pods".to_owned(), ..Question::default() };
     let inputs =
@@ -118,7 +123,9 @@ fn a_condition_must_make_a_bool_and_a_message_a_text() {
     assert_eq!(refused("[true].map(x, x)", Wanted::Bool), "must evaluate to bool but got list(dyn)");
     assert_eq!(refused("object.metadata.name == 'x'", Wanted::Text), "must evaluate to string but got bool");
     assert_eq!(refused("1", Wanted::TextOrNull), "must evaluate to one of [string null_type] but got int");
-    for text in ["true", "!object.spec.enabled", "request.dryRun", "object.a.exists(x, x > 1)", "object.a == 1 ? true : false", "has(object.a)"] {
+    for text in
+        ["true", "!object.spec.enabled", "request.dryRun", "object.a.exists(x, x > 1)", "object.a == 1 ? true : false", "has(object.a)"]
+    {
         Expression::compile(text, &ALL, Wanted::Bool).unwrap();
     }
     for text in ["'a' + object.x", "request.userInfo.username", "'%s'.format([object.x])", "string(object.x)"] {
@@ -154,7 +161,8 @@ fn variables_use_earlier_ones_and_are_evaluated_only_where_they_are_looked_at() 
     // Not even an expensive one costs anything where nobody asks for it.
     let costly = [("list", "lists.range(900000)"), ("more", "lists.range(900000)")];
     assert_eq!(with_variables(&costly, "true || variables.list.size() > 0"), Ok(json!(true)));
-    let later = Expression::compile("variables.b == 1", &Names { variables: Some(&named(&[("a", "1")])), ..ALL }, Wanted::Bool).unwrap_err();
+    let later =
+        Expression::compile("variables.b == 1", &Names { variables: Some(&named(&[("a", "1")])), ..ALL }, Wanted::Bool).unwrap_err();
     assert!(later.contains("undefined field 'b'"), "{later}");
 }
 
