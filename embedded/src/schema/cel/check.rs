@@ -1,7 +1,7 @@
 //! What is wrong with the rules of a schema, found when it arrives and not when the first object does.
 
 use kube_cel::cel::Context;
-use kube_cel::cel::common::ast::{Expr, IdedExpr, operators};
+use kube_cel::cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
 use serde_json::Value;
 
 use super::convert::field_name;
@@ -150,6 +150,9 @@ impl<'a> Checker<'a> {
                 if !is_operator(&call.func_name) && !functions::exists(self.functions, &call.func_name) {
                     self.problems.push(format!("undeclared reference to '{}' (in container '')", call.func_name));
                 }
+                if call.func_name == "matches" && call.args.last().is_some_and(is_bad_pattern) {
+                    self.problems.push(BAD_PATTERN.to_owned());
+                }
                 each_child(expression, &mut |part| self.visit(part, scope));
             }
             _ => each_child(expression, &mut |part| self.visit(part, scope)),
@@ -186,6 +189,13 @@ fn closed(schema: &Schema) -> bool {
 
 fn is_type(name: &str) -> bool {
     ["sets", "lists", "math", "strings", "optional", "format", "base64", "ip", "cidr", "cel", "jsonpatch"].contains(&name)
+}
+
+/// What a constant is that should be a regular expression and is none.
+pub(super) const BAD_PATTERN: &str = "invalid matches argument";
+
+fn is_bad_pattern(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Literal(LiteralValue::String(text)) if regex::Regex::new(text.inner()).is_err())
 }
 
 /// Operators have names such as `_+_` and are known to the interpreter.

@@ -1,5 +1,7 @@
 //! Where in an expression a mistake is, shown the way CEL compilers show it.
 
+use super::check::BAD_PATTERN;
+
 /// `ERROR: <input>:1:8: undeclared reference to 'x' …` with the line and a mark below it. The parser keeps no places, so the name that a
 /// problem quotes is looked for; a problem without one is at the start. What already says its place stays as it is.
 pub(super) fn shown(text: &str, problem: &str) -> String {
@@ -8,7 +10,7 @@ pub(super) fn shown(text: &str, problem: &str) -> String {
     }
     let name = problem.split('\'').nth(1).unwrap_or_default();
     let of_field = problem.starts_with("undefined field");
-    let at = place(text, name, of_field).unwrap_or(0);
+    let at = if problem == BAD_PATTERN { of_pattern(text) } else { place(text, name, of_field) }.unwrap_or(0);
     let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let number = text[..at].matches('\n').count() + 1;
     let line = text[line_start..].lines().next().unwrap_or_default();
@@ -35,6 +37,11 @@ fn place(text: &str, name: &str, of_field: bool) -> Option<usize> {
             _ => None,
         }
     })
+}
+
+/// Where the argument of `matches` stands.
+fn of_pattern(text: &str) -> Option<usize> {
+    text.find("matches(").map(|at| at + "matches(".len())
 }
 
 /// In `has(a.b)` the mistake is shown at the bracket.

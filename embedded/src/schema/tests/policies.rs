@@ -106,6 +106,7 @@ fn what_is_wrong_is_shown_with_its_place() {
     assert!(refused("nothing(object)", Wanted::Bool).contains("<input>:1:8: undeclared reference to 'nothing'"));
     assert!(refused("object.x.nothing()", Wanted::Bool).contains("<input>:1:17: undeclared reference to 'nothing'"));
     assert!(refused("has(request.uid)", Wanted::Bool).contains("<input>:1:4: undefined field 'uid'"));
+    assert!(refused("object.a.matches('[')", Wanted::Bool).contains("<input>:1:18: invalid matches argument\n"));
     assert!(refused("self.x == 1", Wanted::Bool).contains("undeclared reference to 'self'"));
     assert!(refused("[1].all(object, object > 0)", Wanted::Bool).contains("has the name of the variable 'object'"));
     let no_params = Names { params: false, authorizer: false, variables: None };
