@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::Starting;
 use super::handshake::{Channels, Socket};
@@ -41,7 +43,7 @@ pub(super) async fn serve(socket: Socket, channels: Channels, starting: Starting
         Ok(session) => run(session, &mut sender, &mut client, channels).await,
     };
     let Ok(status) = status else { return };
-    if sender.send(STATUS, status.to_string().as_bytes()).await.is_err() || sender.0.close().await.is_err() {
+    if sender.send(STATUS, status.to_string().as_bytes()).await.is_err() || sender.close().await.is_err() {
         return;
     }
     let farewell = async { while let Some(Ok(_)) = client.next().await {} };
@@ -156,6 +158,11 @@ impl Sender {
         message.push(channel);
         message.extend_from_slice(content);
         self.0.send(Message::binary(message)).await
+    }
+
+    /// Says good-bye. Clients take every other code, and none, for an error.
+    async fn close(&mut self) -> Result<(), Error> {
+        self.0.send(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() }))).await
     }
 }
 

@@ -60,7 +60,8 @@ impl Api {
 
     fn session_place(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.0.sessions).try_acquire_owned().map_err(|_| {
-            let text = format!("{MOST_SESSIONS} sessions of exec and attach are open, which is the most this server serves: end some of them");
+            let text =
+                format!("{MOST_SESSIONS} sessions of exec and attach are open, which is the most this server serves: end some of them");
             let mut status = Status::new(429, "TooManyRequests", text);
             status.details = Some(json!({"retryAfterSeconds": 1}));
             status

@@ -119,6 +119,9 @@ mod tests {
         let reached = touched(&json!([{"op": "add", "path": "/metadata/labels", "value": {}}]));
         let text = after_patch("v1", "Pod", &object, &reached);
         assert!(text.contains(r#""metadata":{"labels":{"a":"2","b":"1"},"name":"p"}"#), "{text}");
-        assert!(text.contains(r#""spec":{"containers""#) && text.contains(r#""restartPolicy":"Always","dnsPolicy":"Default","bogus":1}"#), "{text}");
+        assert!(
+            text.contains(r#""spec":{"containers""#) && text.contains(r#""restartPolicy":"Always","dnsPolicy":"Default","bogus":1}"#),
+            "{text}"
+        );
     }
 }

@@ -8,11 +8,18 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 
 /// The near side of a pseudo terminal. Clones are the same terminal; the program sees it hang up when the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Terminal(Arc<AsyncFd<OwnedFd>>);
+pub struct Terminal(Arc<Ends>);
+
+/// The terminal is no pipe, but it is read and written like one.
+#[derive(Debug)]
+struct Ends {
+    reading: pipe::Receiver,
+    writing: pipe::Sender,
+}
 
 impl Terminal {
     /// A new terminal, and the side that becomes the program's input and outputs. Must be called inside a tokio runtime.
@@ -25,13 +32,15 @@ impl Terminal {
         unlockpt(&near)?;
         let far = ioctl_tiocgptpeer(&near, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         fcntl_setfl(&near, fcntl_getfl(&near)? | OFlags::NONBLOCK)?;
-        Ok((Self(Arc::new(AsyncFd::new(near)?)), far))
+        let reading = pipe::Receiver::from_owned_fd_unchecked(near.try_clone()?)?;
+        let writing = pipe::Sender::from_owned_fd_unchecked(near)?;
+        Ok((Self(Arc::new(Ends { reading, writing })), far))
     }
 
     /// Tells the program how many characters fit.
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
-        if let Err(error) = tcsetwinsize(self.0.get_ref(), size) {
+        if let Err(error) = tcsetwinsize(&self.0.writing, size) {
             tracing::debug!(%error, "the size of a terminal could not be set");
         }
     }
@@ -42,12 +51,12 @@ impl Terminal {
     /// What the system says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let mut ready = self.0.readable().await?;
-            match ready.try_io(|terminal| Ok(rustix::io::read(terminal.get_ref(), &mut *buffer)?)) {
+            self.0.reading.readable().await?;
+            match self.0.reading.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The other side is closed.
-                Ok(Err(error)) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => return Ok(0),
-                Ok(outcome) => return outcome,
-                Err(_not_yet) => {}
+                Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => return Ok(0),
+                outcome => return outcome,
             }
         }
     }
@@ -58,9 +67,11 @@ impl Terminal {
     /// What the system says.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let mut ready = self.0.writable().await?;
-            if let Ok(written) = ready.try_io(|terminal| Ok(rustix::io::write(terminal.get_ref(), bytes)?)) {
-                bytes = bytes.get(written?..).unwrap_or_default();
+            self.0.writing.writable().await?;
+            match self.0.writing.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

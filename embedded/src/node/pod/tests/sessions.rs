@@ -39,7 +39,8 @@ async fn until(output: &mut Option<Output>, wanted: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 1024];
     while !text.contains(wanted) {
-        let length = timeout(BOUND, output.as_mut().unwrap().read(&mut buffer)).await.unwrap_or_else(|_| panic!("no {wanted:?} in {text:?}"));
+        let length =
+            timeout(BOUND, output.as_mut().unwrap().read(&mut buffer)).await.unwrap_or_else(|_| panic!("no {wanted:?} in {text:?}"));
         match length.unwrap() {
             0 => panic!("no {wanted:?} in {text:?}"),
             length => text.push_str(std::str::from_utf8(&buffer[..length]).unwrap()),
