@@ -16,7 +16,10 @@ fn backup(name: &str) -> Value {
 /// A system and how fast it sends.
 fn system(speed: &Value) -> [Value; 2] {
     let causes = json!({"content": {"extensions": 50}, "faults": speed});
-    [objects::ip_office(SPACE, "hq", &json!({})), objects::simulated_system(SPACE, "hq", &causes)]
+    [
+        objects::ip_office(SPACE, "hq", &json!({"remoteOperations": {"remoteUpgradeBackup": true}})),
+        objects::simulated_system(SPACE, "hq", &causes),
+    ]
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn a_backup_that_has_ended_can_be_deleted_as_the_refusal_says() {
     let plane = Switchboard::start(&[]);
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(SPACE));
-    kubectl.apply(&system(&json!({"transfers": {"kilobytesPerSecond": 2}})));
+    kubectl.apply(&system(&json!({"transfers": {"kilobytesPerSecond": 1}})));
     kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
     kubectl.apply(&[backup("first")]);
     kubectl.wait_for_field(SPACE, "backup/first", "{.status.phase}", "InProgress");
