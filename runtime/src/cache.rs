@@ -57,6 +57,11 @@ where
         self.store.get(&if namespace.is_empty() { reference } else { reference.within(namespace) })
     }
 
+    /// All of them, by name.
+    pub fn references(&self) -> Vec<ObjectRef<K>> {
+        self.store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+    }
+
     /// Calls back for every object that was applied or deleted, after the cache holds it. The call must be quick.
     pub fn subscribe(&self, call: impl Fn(&K) + Send + Sync + 'static) {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(call));
