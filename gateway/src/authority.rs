@@ -115,6 +115,17 @@ impl Authority {
         Self::read(certificate, key, "the authority's certificate", "the authority's key")
     }
 
+    /// The folder's, if it has one.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or what it holds is damaged.
+    pub fn load(folder: &Path) -> Result<Option<Self>, AuthorityError> {
+        let at = |path: PathBuf| move |source| AuthorityError::File { path, source };
+        let key = files::read(&folder.join(KEY_FILE)).map_err(at(folder.join(KEY_FILE)))?;
+        let certificate = files::read(&folder.join(CERTIFICATE_FILE)).map_err(at(folder.join(CERTIFICATE_FILE)))?;
+        if key.is_none() && certificate.is_none() { Ok(None) } else { Self::load_or_create(folder).map(Some) }
+    }
+
     /// Takes the folder's, or makes one and keeps it there, with mode 0600.
     ///
     /// # Errors
@@ -202,6 +213,21 @@ impl Authority {
         let certificate = params.signed_by(&key.key, &self.issuer)?;
         let renew_after = not_after.saturating_sub(lifetime / 3);
         Ok(Issued { certificate_pem: certificate.pem(), renew_after: timestamp(renew_after), expires: timestamp(not_after) })
+    }
+
+    /// A certificate for a replica of COM, for both sides of a connection, with a new key. It lives in the memory of one process only, so it ends with
+    /// the authority and needs no renewal. Returns certificate and key in PEM.
+    pub(crate) fn issue_replica(&self, server_name: &str) -> Result<(String, String), rcgen::Error> {
+        let (not_before, not_after) = validity(AUTHORITY_LIFETIME);
+        let mut params = CertificateParams::new(vec![server_name.to_owned()])?;
+        params.distinguished_name = name("Switchboard replica");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        (params.not_before, params.not_after) = (date_time_ymd(1970, 1, 1) + not_before, date_time_ymd(1970, 1, 1) + not_after);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), key.serialize_pem()))
     }
 
     /// A server certificate, with a new key. Returns certificate and key in PEM.

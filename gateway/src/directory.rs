@@ -23,6 +23,13 @@ pub trait Directory: Send + Sync + 'static {
     /// The system, if customer and system are known. Answered from memory.
     fn system(&self, key: &SystemKey) -> Option<SystemEntry>;
 
+    /// Whether this enrolment is the system's after all: asked for a certificate that was proved, and that [`Directory::system`] does not show, because
+    /// another replica may have recorded it a moment ago. Few at a time; the answer is remembered.
+    async fn look_again(&self, key: &SystemKey, enrolment_id: &str) -> bool {
+        let _ = (key, enrolment_id);
+        false
+    }
+
     /// Records that the system got a certificate under this enrolment id: one write. Called before the certificate is given out.
     ///
     /// When it returns `Ok`, [`Directory::system`] of this process must show the new id already, because the system connects at once.

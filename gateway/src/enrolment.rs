@@ -47,6 +47,9 @@ pub(crate) struct Enrolments {
     renewals: MeterTable,
     /// New systems that nobody declared.
     pub(crate) registrations: MeterTable,
+    /// Questions to the directory that go beyond what is in memory, of one system and together.
+    looks: MeterTable,
+    looks_together: SharedMeter,
     recent: Mutex<VecDeque<Recent>>,
     /// Codes are compared by their keyed digests, so that not even the length shows in the time it takes.
     comparison: hmac::Key,
@@ -61,9 +64,16 @@ impl Enrolments {
             together: SharedMeter::new(limits.failures),
             renewals: MeterTable::new(limits.renewals, limits.failure_places),
             registrations: MeterTable::new(limits.registrations, limits.failure_places),
+            looks: MeterTable::new(limits.looks, limits.failure_places),
+            looks_together: SharedMeter::new(limits.looks_together),
             recent: Mutex::new(VecDeque::new()),
             comparison: hmac::Key::new(hmac::HMAC_SHA256, &random),
         }
+    }
+
+    /// Whether the directory may be asked again for this system.
+    pub(crate) fn may_look(&self, key: &SystemKey) -> bool {
+        self.looks.take(key).is_ok() && self.looks_together.take().is_ok()
     }
 
     fn matches(&self, expected: Option<&Secret>, candidate: &Secret) -> bool {
@@ -200,7 +210,7 @@ fn issue(shared: &Shared, requested: &RequestedKey, identity: &Identity) -> Resu
 fn answer(shared: &Shared, issued: Issued) -> CertificateAnswer {
     CertificateAnswer {
         certificate: issued.certificate_pem,
-        authority: shared.authority.certificate_pem().to_owned(),
+        authority: shared.trust.borrow().clone(),
         renew_after: issued.renew_after,
         expires: issued.expires,
     }

@@ -10,7 +10,7 @@ use protocol::link::SystemLink;
 use rustls::RootCertStore;
 use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -22,12 +22,12 @@ use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::peers::UnprovedPeers;
+use crate::replicas::federation::Federation;
+use crate::replicas::{ReplicaError, Replicas};
 use crate::server_certificate::{ServerCertificate, ServerCertificateError};
 use crate::sessions::link::Link;
 use crate::shared::Shared;
 
-/// The server certificate is looked at this often.
-const CERTIFICATE_CHECK: Duration = Duration::from_secs(60 * 60);
 /// After a connection could not be taken, for example for lack of file handles.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// So many failures one after the other end the gateway: some two minutes.
@@ -53,6 +53,9 @@ pub enum BindError {
     /// TLS cannot work with what there is.
     #[error("the gateway cannot set up TLS: {0}")]
     Tls(String),
+    /// The other replicas cannot be met.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     /// The metrics cannot be made.
     #[error("the gateway cannot set up its metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -92,16 +95,24 @@ impl Gateway {
     /// # Errors
     /// The port is taken, the folder cannot be written, or what it holds is damaged.
     pub async fn bind(options: Options, directory: Arc<dyn Directory>) -> Result<Self, BindError> {
-        let Options { address, folder, authority, host_names, limits, times } = options;
+        let Options { address, folder, authority, server_certificate, replica, host_names, limits, times } = options;
         let listener = TcpListener::bind(address).await.map_err(|source| BindError::Address { address, source })?;
         let address = listener.local_addr().map_err(|source| BindError::Address { address, source })?;
         let authority = match authority {
             Some(authority) => authority,
             None => Authority::load_or_create(&folder)?,
         };
-        let certificate = Arc::new(ServerCertificate::load_or_create(&folder, &authority, &host_names)?);
+        let certificate = Arc::new(match server_certificate {
+            Some(given) => ServerCertificate::given(&given)?,
+            None => ServerCertificate::load_or_create(&folder, &authority, &host_names)?,
+        });
         let config = tls(&authority, certificate.clone()).map_err(BindError::Tls)?;
-        let shared = Arc::new(Shared::new(limits, times, authority, directory)?);
+        let mut shared = Shared::new(limits, times, authority, certificate.trust(), directory)?;
+        if let Some(replica) = replica {
+            let (table, metrics) = (shared.table.clone(), shared.metrics.replicas.clone());
+            shared.replicas = Some(Replicas::bind(replica, table, times, limits.requests_in_flight, metrics).await?);
+        }
+        let shared = Arc::new(shared);
         Ok(Self { shared, listener, address, acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
     }
 
@@ -110,9 +121,28 @@ impl Gateway {
         self.address
     }
 
-    /// The authority's certificate in PEM, which systems trust.
+    /// What systems are to trust, in PEM: the certificate of the authority, unless a server certificate was given.
     pub fn authority_pem(&self) -> String {
-        self.shared.authority.certificate_pem().to_owned()
+        self.shared.trust.borrow().clone()
+    }
+
+    /// The same, now and when it changes.
+    pub fn trust(&self) -> watch::Receiver<String> {
+        self.shared.trust.clone()
+    }
+
+    /// The other replicas, if the gateway was made to meet any. They are met once that runs.
+    pub fn replicas(&self) -> Option<Arc<Replicas>> {
+        self.shared.replicas.clone()
+    }
+
+    /// The way to the systems that are connected here or to another replica. `term` says in which term this replica leads, `None` while it does not:
+    /// then nothing is asked of any system.
+    pub fn link_of_leader(&self, term: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Arc<dyn SystemLink> {
+        match self.replicas() {
+            Some(replicas) => Arc::new(Federation { replicas, directory: self.shared.directory.clone(), term: Arc::new(term) }),
+            None => self.link(),
+        }
     }
 
     /// The way to the systems that are connected here.
@@ -149,7 +179,7 @@ impl Gateway {
 
     async fn serve(&self, shutdown: &CancellationToken, connections: &mut JoinSet<()>) -> Result<(), RunError> {
         let places = Arc::new(Semaphore::new(self.shared.limits.unproved_connections.max(1)));
-        let mut certificate_check = interval(CERTIFICATE_CHECK);
+        let mut certificate_check = interval(self.certificate.check_every());
         certificate_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0;
         loop {
@@ -174,8 +204,8 @@ impl Gateway {
                 Some(ended) = connections.join_next() => if let Err(error) = ended {
                     tracing::error!(reason = %error, "a connection ended by a fault of the gateway; the others go on");
                 },
-                _ = certificate_check.tick() => if let Err(error) = self.certificate.renew_in_time(&self.shared.authority) {
-                    tracing::error!(reason = %error, "the server certificate could not be renewed");
+                _ = certificate_check.tick() => if let Err(error) = self.certificate.look(&self.shared.authority) {
+                    tracing::error!(reason = %error, "the server certificate could not be renewed; the present one is shown");
                 },
             }
         }

@@ -57,14 +57,14 @@ pub(crate) async fn answer(peer: &Peer<'_>, request: Request<Incoming>) -> Answe
             result.map_or_else(refused, |certificate| json(StatusCode::OK, &certificate))
         }
         (RENEW_PATH, &Method::POST) => {
-            let result = match accepted_identity(peer) {
+            let result = match accepted_identity(peer).await {
                 Ok(identity) => read_body(peer, request).await.and_then(|body| enrolment::renew(&peer.shared, identity, &body)),
                 Err(problem) => Err(problem),
             };
             peer.shared.metrics.enrolment(result.as_ref().map(|_| "renewed").map_err(|problem| problem.reason));
             result.map_or_else(refused, |certificate| json(StatusCode::OK, &certificate))
         }
-        (SESSION_PATH, &Method::GET) => session(peer, request).unwrap_or_else(refused),
+        (SESSION_PATH, &Method::GET) => session(peer, request).await.unwrap_or_else(refused),
         (ENROL_PATH | RENEW_PATH, _) => not_allowed(&problem(ProblemReason::Malformed, "use POST here"), "POST"),
         (SESSION_PATH, _) => not_allowed(&problem(ProblemReason::Malformed, "use GET here, with the headers of a websocket"), "GET"),
         _ => {
@@ -87,21 +87,21 @@ async fn read_body(peer: &Peer<'_>, request: Request<Incoming>) -> Result<Bytes,
 }
 
 /// The identity of the client certificate, if it may connect now.
-fn accepted_identity<'a>(peer: &'a Peer<'_>) -> Result<&'a Identity, Problem> {
+async fn accepted_identity<'a>(peer: &'a Peer<'_>) -> Result<&'a Identity, Problem> {
     let not_accepted = |message: &str| problem(ProblemReason::CertificateNotAccepted, message);
     let identity = peer
         .identity
         .as_ref()
         .ok_or_else(|| not_accepted("no client certificate of COM's authority was shown; enrol first and connect with the certificate"))?;
-    if !peer.shared.may_connect(identity) {
+    if !peer.shared.may_connect(identity) && !peer.shared.may_connect_after_all(identity).await {
         return Err(not_accepted("the certificate is not accepted any more: withdrawn, replaced, or the system was deleted; enrol again"));
     }
     Ok(identity)
 }
 
 /// Turns the connection into a websocket.
-fn session(peer: &Peer<'_>, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let identity = accepted_identity(peer)?;
+async fn session(peer: &Peer<'_>, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let identity = accepted_identity(peer).await?;
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
     let names: Vec<&str> = offered.iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',').map(str::trim)).collect();
     let spoken = names.contains(&SUBPROTOCOL);

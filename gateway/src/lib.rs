@@ -6,6 +6,7 @@
 //! | [`directory`] | what the gateway asks about customers and systems |
 //! | [`options`] | addresses, bounds, waits |
 //! | [`authority`] | COM's certificate authority |
+//! | [`replicas`] | the other replicas of COM, and the systems that are connected to them |
 //! | [`gateway`] | listens, hands out its parts, goes down in order |
 //! | [`peers`] | who tried to enrol and proved nothing |
 //! | [`metrics`] | numbers for Prometheus |
@@ -24,6 +25,7 @@ pub mod options;
 pub mod peers;
 mod rate;
 mod registration;
+pub mod replicas;
 mod server_certificate;
 mod sessions;
 mod shared;
@@ -34,4 +36,5 @@ pub use gateway::{BindError, Gateway, RunError};
 pub use metrics::Metrics;
 pub use options::Options;
 pub use peers::UnprovedPeers;
+pub use replicas::{ReplicaError, ReplicaOptions, Replicas};
 pub use server_certificate::ServerCertificateError;

@@ -12,6 +12,7 @@ use protocol::message::FromSystem;
 use crate::authority::Authority;
 use crate::certificate_metrics::CertificatesCollector;
 use crate::peers::{Unproved, UnprovedPeers};
+use crate::replicas::metrics::ReplicaMetrics;
 use crate::server_certificate::{ServerCertificate, end_of};
 use crate::sessions::end::EndReason;
 use crate::sessions::table::Table;
@@ -125,6 +126,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     sessions: SessionsCollector,
     peers: PeersCollector,
+    pub(crate) replicas: ReplicaMetrics,
     certificates: (Weak<ServerCertificate>, Option<i64>),
 }
 
@@ -140,6 +142,7 @@ impl Metrics {
             refusals: counters("switchboard_gateway_refusals_total", "Refused connections and requests, by why.", "reason")?,
             sessions: SessionsCollector::new(table)?,
             peers: PeersCollector::new(peers)?,
+            replicas: ReplicaMetrics::new()?,
             certificates: (Weak::new(), None),
         }
         .with_all_labels())
@@ -182,6 +185,7 @@ impl Metrics {
         }
         registry.register(Box::new(self.sessions.clone()))?;
         registry.register(Box::new(self.peers.clone()))?;
+        self.replicas.register(registry)?;
         let (server, authority_ends) = self.certificates.clone();
         registry.register(Box::new(CertificatesCollector::new(server, authority_ends)?))
     }

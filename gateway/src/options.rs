@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::authority::Authority;
+use crate::replicas::ReplicaOptions;
 
 /// How to run a gateway.
 #[derive(Debug)]
@@ -15,6 +16,11 @@ pub struct Options {
     pub folder: PathBuf,
     /// The authority, where it comes from elsewhere (on a cluster from a Secret). Otherwise the folder's, made at the first start.
     pub authority: Option<Authority>,
+    /// Folder with a server certificate that somebody else keeps: `tls.crt`, `tls.key`, and `ca.crt`, which systems are told to trust. Otherwise one is
+    /// made by the authority.
+    pub server_certificate: Option<PathBuf>,
+    /// Where other replicas are met; `None` for a gateway that is alone.
+    pub replica: Option<ReplicaOptions>,
     /// Names and addresses that systems dial, for the server certificate. `localhost` and loopback addresses are added.
     pub host_names: Vec<String>,
     /// Bounds on what peers can use up.
@@ -26,7 +32,16 @@ pub struct Options {
 impl Options {
     /// Defaults for an address and a folder.
     pub fn new(address: SocketAddr, folder: impl Into<PathBuf>) -> Self {
-        Self { address, folder: folder.into(), authority: None, host_names: Vec::new(), limits: Limits::default(), times: Times::default() }
+        Self {
+            address,
+            folder: folder.into(),
+            authority: None,
+            server_certificate: None,
+            replica: None,
+            host_names: Vec::new(),
+            limits: Limits::default(),
+            times: Times::default(),
+        }
     }
 }
 
@@ -70,6 +85,10 @@ pub struct Limits {
     pub renewals: Rate,
     /// New systems of one customer that nobody declared and that know its code.
     pub registrations: Rate,
+    /// Questions to the directory that go beyond what is in memory, for one system whose certificate was proved.
+    pub looks: Rate,
+    /// The same for all systems together.
+    pub looks_together: Rate,
     /// Places in each table of refused enrolments. It never grows: the least guilty makes room.
     pub failure_places: usize,
     /// Log lines caused by misbehaving peers.
@@ -95,6 +114,8 @@ impl Default for Limits {
             renewals: rate(5, 60_000),
             // More than there may be registrations, so that many at once are told that they are full instead of to wait.
             registrations: rate(200, 10_000),
+            looks: rate(3, 20_000),
+            looks_together: rate(200, 20),
             failure_places: 4096,
             peer_log_lines: rate(50, 200),
         }
@@ -126,6 +147,8 @@ pub struct Times {
     pub linger: Duration,
     /// For all sessions to be closed at shutdown.
     pub drain: Duration,
+    /// At shutdown each session is closed at some moment within this time, so that not all systems dial the other replicas at once. Shorter than `drain`.
+    pub leave_within: Duration,
     /// Life of a client certificate.
     pub certificate_lifetime: Duration,
 }
@@ -144,6 +167,7 @@ impl Default for Times {
             sign_in_interval: Duration::from_secs(2),
             linger: Duration::from_secs(2),
             drain: Duration::from_secs(5),
+            leave_within: Duration::ZERO,
             certificate_lifetime: Duration::from_secs(365 * 24 * 60 * 60),
         }
     }

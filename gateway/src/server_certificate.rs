@@ -1,26 +1,27 @@
-//! The gateway's own certificate. It can be made again at any time, so damage to it is repaired, not reported.
+//! The gateway's own certificate: made by itself, and then made again at any time, so damage to it is repaired, not reported; or given in a folder, and
+//! read again when it changes there.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use x509_parser::extensions::GeneralName;
+use tokio::sync::watch;
 
 use crate::authority::Authority;
-use crate::files;
 
-const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-const RENEW_BEFORE_END: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const CERTIFICATE_FILE: &str = "gateway.pem";
-const KEY_FILE: &str = "gateway-key.pem";
+mod given;
+mod own;
+
+/// An own certificate is looked at this often.
+const CHECK_OWN: Duration = Duration::from_secs(60 * 60);
+/// A given one is compared with its folder this often.
+const CHECK_GIVEN: Duration = Duration::from_secs(10);
 
 /// Why there is no server certificate.
 #[derive(Debug, thiserror::Error)]
@@ -44,18 +45,37 @@ pub enum ServerCertificateError {
     /// What was just made cannot be read.
     #[error("the gateway's server certificate cannot be used: {0}")]
     Unusable(String),
+    /// What was given cannot be used.
+    #[error(
+        "the gateway's certificate in {folder} cannot be used: {cause}; it needs tls.crt and tls.key, which belong together, and ca.crt, which systems are told to trust, all in PEM"
+    )]
+    Given {
+        /// Where.
+        folder: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// Where it comes from.
+enum Source {
+    /// Made here for these names, and kept in this folder.
+    Own { folder: PathBuf, names: Vec<String> },
+    /// Put into this folder by somebody else.
+    Given { folder: PathBuf },
 }
 
 /// The certificate that is shown to systems, and replaced while the gateway runs.
 pub(crate) struct ServerCertificate {
-    folder: PathBuf,
-    names: Vec<String>,
+    source: Source,
     current: RwLock<Arc<CertifiedKey>>,
+    /// What systems are told to trust, in PEM.
+    trust: watch::Sender<String>,
 }
 
 impl fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerCertificate").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("ServerCertificate").finish_non_exhaustive()
     }
 }
 
@@ -71,11 +91,19 @@ impl ServerCertificate {
         names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
         names.sort();
         names.dedup();
-        let current = match load(folder, authority, &names) {
-            Some(current) => current,
-            None => create(folder, authority, &names)?,
-        };
-        Ok(Self { folder: folder.to_owned(), names, current: RwLock::new(Arc::new(current)) })
+        let current = own::load_or_create(folder, authority, &names)?;
+        let source = Source::Own { folder: folder.to_owned(), names };
+        Ok(Self::new(source, current, authority.certificate_pem().to_owned()))
+    }
+
+    /// From a folder that somebody else keeps.
+    pub(crate) fn given(folder: &Path) -> Result<Self, ServerCertificateError> {
+        let (current, trust) = given::load(folder)?;
+        Ok(Self::new(Source::Given { folder: folder.to_owned() }, current, trust))
+    }
+
+    fn new(source: Source, current: CertifiedKey, trust: String) -> Self {
+        Self { source, current: RwLock::new(Arc::new(current)), trust: watch::Sender::new(trust) }
     }
 
     /// When the present one ends, in seconds since 1970.
@@ -84,79 +112,62 @@ impl ServerCertificate {
         current.end_entity_cert().ok().and_then(end_of)
     }
 
-    /// Makes a new one if the present one ends soon.
-    pub(crate) fn renew_in_time(&self, authority: &Authority) -> Result<(), ServerCertificateError> {
-        let ends_soon = {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            current.end_entity_cert().is_ok_and(|certificate| !lasts(certificate))
-        };
-        if ends_soon {
-            let new = Arc::new(create(&self.folder, authority, &self.names)?);
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-            tracing::info!("server certificate renewed");
+    /// What systems are told to trust, in PEM, now and when it changes.
+    pub(crate) fn trust(&self) -> watch::Receiver<String> {
+        self.trust.subscribe()
+    }
+
+    /// How often [`ServerCertificate::look`] is to be called.
+    pub(crate) fn check_every(&self) -> Duration {
+        match self.source {
+            Source::Own { .. } => CHECK_OWN,
+            Source::Given { .. } => CHECK_GIVEN,
+        }
+    }
+
+    /// Makes a new one if the present one ends soon, or takes the one that was put in its place. Where that fails the present one stays.
+    pub(crate) fn look(&self, authority: &Authority) -> Result<(), ServerCertificateError> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match &self.source {
+            Source::Own { folder, names } => {
+                if current.end_entity_cert().is_ok_and(|certificate| !own::lasts(certificate)) {
+                    self.set(own::create(folder, authority, names)?);
+                    tracing::info!("server certificate renewed");
+                }
+            }
+            Source::Given { folder } => {
+                let (new, trust) = given::load(folder)?;
+                if new.cert != current.cert {
+                    self.set(new);
+                    tracing::info!(folder = %folder.display(), "another server certificate was given and is shown from now on");
+                }
+                self.trust.send_if_modified(|present| {
+                    let changed = *present != trust;
+                    if changed {
+                        *present = trust;
+                    }
+                    changed
+                });
+            }
         }
         Ok(())
     }
-}
 
-/// The folder's, if it is whole, from this authority, for these names, and lasts.
-fn load(folder: &Path, authority: &Authority, names: &[String]) -> Option<CertifiedKey> {
-    let certificate = files::read(&folder.join(CERTIFICATE_FILE)).ok()??;
-    let key = files::read(&folder.join(KEY_FILE)).ok()??;
-    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
-    let usable = is_from(&der, authority) && names_of(&der)? == names.iter().cloned().collect() && lasts(&der);
-    if usable { assemble(&certificate, &key, authority).ok() } else { None }
-}
-
-fn create(folder: &Path, authority: &Authority, names: &[String]) -> Result<CertifiedKey, ServerCertificateError> {
-    let (certificate, key) =
-        authority.issue_server(names, LIFETIME).map_err(|source| ServerCertificateError::Names { names: names.join(", "), source })?;
-    files::make_folder(folder).map_err(|source| ServerCertificateError::File { path: folder.to_owned(), source })?;
-    for (file, text) in [(KEY_FILE, &key), (CERTIFICATE_FILE, &certificate)] {
-        let path = folder.join(file);
-        files::write_private(&path, text).map_err(|source| ServerCertificateError::File { path, source })?;
+    fn set(&self, new: CertifiedKey) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
-    assemble(&certificate, &key, authority)
-}
-
-/// Certificate, the authority's behind it (so that a system can compare its fingerprint), and key.
-fn assemble(certificate: &str, key: &str, authority: &Authority) -> Result<CertifiedKey, ServerCertificateError> {
-    let unusable = |error: String| ServerCertificateError::Unusable(error);
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| unusable(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| unusable(error.to_string()))?;
-    let key = any_supported_type(&key).map_err(|error| unusable(error.to_string()))?;
-    let certified = CertifiedKey::new(vec![certificate, authority.certificate().clone()], key);
-    certified.keys_match().map_err(|error| unusable(error.to_string()))?;
-    Ok(certified)
-}
-
-fn is_from(certificate: &CertificateDer<'_>, authority: &Authority) -> bool {
-    let parsed =
-        x509_parser::parse_x509_certificate(certificate).ok().zip(x509_parser::parse_x509_certificate(authority.certificate()).ok());
-    parsed.is_some_and(|((_, certificate), (_, authority))| certificate.verify_signature(Some(authority.public_key())).is_ok())
-}
-
-fn names_of(certificate: &CertificateDer<'_>) -> Option<BTreeSet<String>> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    let text = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            _ => None,
-        },
-        _ => None,
-    };
-    Some(names.value.general_names.iter().filter_map(text).collect())
-}
-
-fn lasts(certificate: &CertificateDer<'_>) -> bool {
-    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + RENEW_BEFORE_END;
-    end_of(certificate).and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end > soon.as_secs())
 }
 
 /// When a certificate ends, in seconds since 1970.
 pub(crate) fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
     x509_parser::parse_x509_certificate(certificate).ok().map(|(_, parsed)| parsed.validity().not_after.timestamp())
+}
+
+/// A chain, its own certificate first, and its key.
+fn assemble(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Result<CertifiedKey, String> {
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
+    let key = any_supported_type(&key).map_err(|error| error.to_string())?;
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(|error| error.to_string())?;
+    Ok(certified)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::options::{Limits, Times};
 use crate::peers::UnprovedPeers;
 use crate::rate::SharedMeter;
+use crate::replicas::Replicas;
 use crate::sessions::table::Table;
 
 pub(crate) struct Shared {
@@ -21,6 +22,10 @@ pub(crate) struct Shared {
     pub(crate) times: Times,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) authority: Authority,
+    /// What systems are told to trust, in PEM.
+    pub(crate) trust: watch::Receiver<String>,
+    /// The other replicas, if there may be any.
+    pub(crate) replicas: Option<Arc<Replicas>>,
     pub(crate) table: Arc<Table>,
     pub(crate) metrics: Metrics,
     pub(crate) enrolments: Enrolments,
@@ -39,6 +44,7 @@ impl Shared {
         limits: Limits,
         times: Times,
         authority: Authority,
+        trust: watch::Receiver<String>,
         directory: Arc<dyn Directory>,
     ) -> Result<Self, prometheus::Error> {
         let table = Arc::new(Table::default());
@@ -47,6 +53,8 @@ impl Shared {
             metrics: Metrics::new(Arc::downgrade(&table), Arc::downgrade(&peers))?,
             table,
             peers,
+            trust,
+            replicas: None,
             enrolments: Enrolments::new(&limits),
             handshakes: Semaphore::new(limits.handshakes.max(1)),
             sessions: Arc::new(Semaphore::new(limits.sessions.max(1))),
@@ -65,5 +73,15 @@ impl Shared {
     pub(crate) fn may_connect(&self, identity: &Identity) -> bool {
         let entry = self.directory.system(&identity.key);
         entry.is_some_and(|entry| entry.enrolment_id.as_deref() == Some(&identity.enrolment_id))
+    }
+
+    /// The same, asked of the directory itself: another replica may have enrolled the system a moment ago. Bounded, because a certificate of a system
+    /// that was deleted is proved as well.
+    pub(crate) async fn may_connect_after_all(&self, identity: &Identity) -> bool {
+        if self.replicas.is_none() || !self.enrolments.may_look(&identity.key) {
+            return false;
+        }
+        let look = self.directory.look_again(&identity.key, &identity.enrolment_id);
+        tokio::time::timeout(self.times.directory_timeout, look).await.unwrap_or(false)
     }
 }

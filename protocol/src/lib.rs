@@ -7,12 +7,14 @@
 //! | [`frame`] | text to message and back, with limits and clear errors |
 //! | [`scram`] | SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides |
 //! | [`transfer`] | backups and restores: what is packed, put and fetched |
+//! | [`replica`] | what replicas of COM say to each other |
 //! | [`link`] | [`link::SystemLink`]: how controllers and dashboard reach a system |
 
 pub mod enrolment;
 pub mod frame;
 pub mod link;
 pub mod message;
+pub mod replica;
 pub mod scram;
 pub mod transfer;
 

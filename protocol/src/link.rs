@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use model::account::SignInOutcome;
 use model::connectivity::Absence;
 use model::ids::SystemKey;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Command, Facts};
 use crate::transfer::Output;
@@ -24,11 +25,14 @@ pub struct SessionView {
 }
 
 /// Whether a session stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SessionState {
     /// Established, and the sign-in decided (`None`: COM holds no credentials).
+    #[serde(rename_all = "camelCase")]
     Connected {
         /// Outcome of the sign-in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         sign_in: Option<SignInOutcome>,
     },
     /// Gone.
@@ -36,7 +40,8 @@ pub enum SessionState {
 }
 
 /// Why a system could not be asked, or refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "error", rename_all = "camelCase")]
 pub enum LinkError {
     /// No session.
     #[error("the system is not connected; try again once it is")]
@@ -61,11 +66,13 @@ pub enum LinkError {
 }
 
 /// Done: what the system answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Done {
     /// The configuration's number afterwards.
     pub configuration_revision: u64,
     /// What the command gives beyond that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
 }
 
@@ -85,7 +92,7 @@ pub trait SystemLink: Send + Sync {
     /// Asks a system to do something. Repeating a request with the same operation id does nothing twice.
     async fn request(&self, system: &SystemKey, operation: &str, command: Command) -> Result<Done, LinkError>;
 
-    /// Credentials of the system changed, appeared or went: sign in again.
+    /// Credentials of the system changed, appeared or went: sign in again, if its session is held by this process.
     fn sign_in_again(&self, system: &SystemKey);
 
     /// The system was deleted or its enrolment withdrawn: end its session and forget it.

@@ -56,7 +56,16 @@ fn body(customer: &str, code: &str) -> Vec<u8> {
 #[tokio::test]
 async fn ten_thousand_wrong_codes_take_no_memory_and_lock_nobody_else_out() {
     let directory = Arc::new(OneSystem::default());
-    let shared = Arc::new(Shared::new(Limits::default(), Times::default(), Authority::create().unwrap(), directory.clone()).unwrap());
+    let shared = Arc::new(
+        Shared::new(
+            Limits::default(),
+            Times::default(),
+            Authority::create().unwrap(),
+            tokio::sync::watch::Sender::new(String::new()).subscribe(),
+            directory.clone(),
+        )
+        .unwrap(),
+    );
     let size = |enrolments: &Enrolments| enrolments.per_address.size() + enrolments.per_customer.size();
     let before = size(&shared.enrolments);
     let wrong = body("acme", "wrong");

@@ -64,7 +64,8 @@ async fn open(shared: &Shared, socket: &mut Socket, meter: &mut Meter, identity:
         return Err(End::NotPrimary);
     }
     let (session, protocol) = (hello.session, hello.protocol);
-    let place = shared.table.begin(identity, session, hello.facts).map_err(|fenced| {
+    let elsewhere = shared.replicas.as_ref().and_then(|replicas| replicas.newest(&identity.key, &identity.enrolment_id));
+    let place = shared.table.begin(identity, session, hello.facts, elsewhere).map_err(|fenced| {
         shared.metrics.refusal(Refusal::OldSession);
         let message = format!(
             "session {session} is not newer than session {}, which COM has seen of this system; raise the counter before every connection. \
@@ -157,6 +158,8 @@ struct Session {
     requests: Requests,
     heard: Instant,
     next_ping: Instant,
+    /// When the session ends because the gateway goes down.
+    leaving: Option<Instant>,
 }
 
 /// What woke the session.
@@ -175,6 +178,7 @@ impl Session {
             sign_in: SignIn::new(shared.clone(), place.identity.key.clone()),
             next_ping: now + shared.times.keepalive,
             heard: now,
+            leaving: None,
             requests: Requests::default(),
             shared,
             socket,
@@ -199,13 +203,14 @@ impl Session {
             time: Timestamp::now(),
         };
         self.socket.send(&welcome).await?;
-        match self.shared.table.resume_refused(&self.place) {
+        let elsewhere = self.shared.replicas.as_ref().and_then(|replicas| replicas.refused(&self.place.identity.key));
+        match self.shared.table.resume_refused(&self.place, elsewhere) {
             Some(refused_at) => self.sign_in.begin_at(refused_at + times.refused_sign_in_again_after),
             None => self.sign_in.begin(),
         }
         loop {
             match self.next_event().await {
-                Event::Closing => return Err(going_away()),
+                Event::Closing => self.leaving = Some(Instant::now() + times.leave_within.mul_f64(chance())),
                 Event::Order(Order::End(end)) => return Err(end),
                 Event::Order(Order::SignIn) => self.sign_in.begin(),
                 Event::Order(Order::Ask(ask)) => {
@@ -229,6 +234,7 @@ impl Session {
             Some(self.heard + self.shared.times.offline_after),
             self.sign_in.next_time(),
             self.requests.next_timeout(),
+            self.leaving,
         ]
         .into_iter()
         .flatten()
@@ -236,7 +242,7 @@ impl Session {
         .unwrap_or(self.next_ping);
         tokio::select! {
             biased;
-            () = self.shared.closing.cancelled() => Event::Closing,
+            () = self.shared.closing.cancelled(), if self.leaving.is_none() => Event::Closing,
             order = self.place.control.next() => Event::Order(order),
             () = sleep_until(wake) => Event::Time,
             work = self.sign_in.work() => Event::Work(work),
@@ -246,6 +252,9 @@ impl Session {
 
     async fn on_time(&mut self) -> Result<(), End> {
         let now = Instant::now();
+        if self.leaving.is_some_and(|at| now >= at) {
+            return Err(going_away());
+        }
         if now >= self.heard + self.shared.times.offline_after {
             return Err(End::Silent);
         }
@@ -314,6 +323,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Between 0 and 1.
+fn chance() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0
 }
 
 fn log_start(place: &Place, peer: SocketAddr, protocol: u32) {

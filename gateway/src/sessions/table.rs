@@ -11,6 +11,7 @@ use model::connectivity::Absence;
 use model::ids::SystemKey;
 use protocol::link::{SessionState, SessionView};
 use protocol::message::{CloseReason, Facts};
+use protocol::replica::{Held, Refused};
 use tokio::time::Instant;
 
 use crate::identity::Identity;
@@ -26,6 +27,8 @@ struct Entry {
     facts: Option<Facts>,
     state: Option<(SessionState, Timestamp)>,
     live: Option<Live>,
+    /// Another replica has its newest session: what stands here is from before.
+    moved: bool,
     /// When a sign-in was last refused for a reason that does not pass by itself.
     refused: Option<(SignInOutcome, Instant)>,
 }
@@ -40,6 +43,23 @@ impl Entry {
     fn view(&self) -> Option<SessionView> {
         let (state, since) = self.state.clone()?;
         Some(SessionView { state, since, session: self.counter?, facts: self.facts.clone()? })
+    }
+
+    /// What other replicas are told.
+    fn held(&self, key: &SystemKey) -> Held {
+        let (state, since) = self.state.clone().unzip();
+        let refused = self.refused.as_ref().map(|(outcome, at)| Refused { outcome: outcome.clone(), seconds_ago: at.elapsed().as_secs() });
+        Held {
+            key: key.clone(),
+            enrolment_id: self.enrolment_id.clone(),
+            counter: self.counter,
+            facts: self.facts.clone(),
+            state,
+            since,
+            live: self.live.is_some(),
+            moved: self.moved,
+            refused,
+        }
     }
 
     /// Whether that changes anything.
@@ -83,7 +103,10 @@ pub(crate) struct Fenced {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     entries: RwLock<HashMap<SystemKey, Entry>>,
+    /// Views that changed.
     changes: Changes,
+    /// Everything that changed, for other replicas.
+    details: Changes,
     next: AtomicU64,
 }
 
@@ -96,15 +119,15 @@ impl Table {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a session in, unless the system had it or a newer one, and ends the one that stands.
-    pub(crate) fn begin(&self, identity: &Identity, session: u64, facts: Facts) -> Result<Place, Fenced> {
+    /// Lets a session in, unless the system had it or a newer one, and ends the one that stands. `elsewhere`: its newest session at other replicas.
+    pub(crate) fn begin(&self, identity: &Identity, session: u64, facts: Facts, elsewhere: Option<u64>) -> Result<Place, Fenced> {
         let control = Arc::new(Control::default());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let changed = {
             let mut entries = self.write();
             let entry = entries.entry(identity.key.clone()).or_default();
-            if let Some(last) = entry.counter
-                && entry.enrolment_id == identity.enrolment_id
+            let here = entry.counter.filter(|_| entry.enrolment_id == identity.enrolment_id);
+            if let Some(last) = here.max(elsewhere)
                 && session <= last
             {
                 return Err(Fenced { last });
@@ -116,11 +139,10 @@ impl Table {
             entry.enrolment_id.clone_from(&identity.enrolment_id);
             entry.counter = Some(session);
             entry.facts = Some(facts);
+            entry.moved = false;
             entry.state.is_some()
         };
-        if changed {
-            self.changes.tell(&identity.key);
-        }
+        self.tell(&identity.key, changed);
         Ok(Place { identity: identity.clone(), number, control })
     }
 
@@ -128,11 +150,48 @@ impl Table {
     fn update(&self, place: &Place, change: impl FnOnce(&mut Entry) -> bool) {
         let changed = match self.write().get_mut(&place.identity.key) {
             Some(entry) if entry.live.as_ref().is_some_and(|live| live.number == place.number) => change(entry),
-            _ => false,
+            _ => return,
         };
-        if changed {
-            self.changes.tell(&place.identity.key);
+        self.tell(&place.identity.key, changed);
+    }
+
+    /// Something about the system changed; `view`: also what [`Table::view`] shows.
+    fn tell(&self, key: &SystemKey, view: bool) {
+        self.details.tell(key);
+        if view {
+            self.changes.tell(key);
         }
+    }
+
+    /// Another replica has a newer session of the system: the one that stands here ends.
+    pub(crate) fn yield_to(&self, newer: &Held) {
+        let Some(counter) = newer.counter else { return };
+        {
+            let mut entries = self.write();
+            let Some(entry) = entries.get_mut(&newer.key) else { return };
+            if entry.enrolment_id != newer.enrolment_id || entry.counter.is_none_or(|own| own >= counter) {
+                return;
+            }
+            // What was refused here may have been accepted there since.
+            (entry.counter, entry.moved, entry.refused) = (Some(counter), true, None);
+            if let Some(live) = entry.live.take() {
+                let message = format!("session {counter} of the same system, at another replica, took the place of this one");
+                live.control.end(End::Close(CloseReason::Superseded, message));
+            }
+        }
+        self.tell(&newer.key, true);
+    }
+
+    /// What other replicas are told of a system.
+    pub(crate) fn held(&self, key: &SystemKey) -> Option<Held> {
+        self.read().get(key).map(|entry| entry.held(key))
+    }
+
+    /// All systems that are known, and those of which [`Table::held`] changes from now on.
+    pub(crate) fn details(&self) -> (Vec<SystemKey>, BoxStream<'static, SystemKey>) {
+        // Both under the same lock, so that no change falls between.
+        let entries = self.read();
+        (entries.keys().cloned().collect(), self.details.subscribe(BTreeSet::new()))
     }
 
     /// The sign-in is decided, or COM holds no credentials.
@@ -145,9 +204,11 @@ impl Table {
 
     /// The last sign-in, if it was refused for a reason that does not pass by itself: a new session does not repeat it at once, so that a
     /// system whose connection breaks often does not lock the account. What was refused is what is known until then.
-    pub(crate) fn resume_refused(&self, place: &Place) -> Option<Instant> {
+    /// `elsewhere`: the last one as another replica knows it.
+    pub(crate) fn resume_refused(&self, place: &Place, elsewhere: Option<(SignInOutcome, Instant)>) -> Option<Instant> {
         let mut refused_at = None;
         self.update(place, |entry| {
+            entry.refused = [entry.refused.take(), elsewhere].into_iter().flatten().max_by_key(|(_, at)| *at);
             let Some((outcome, at)) = entry.refused.clone() else { return false };
             refused_at = Some(at);
             entry.set_state(SessionState::Connected { sign_in: Some(outcome) })
@@ -157,8 +218,9 @@ impl Table {
 
     /// Name, password or account changed: what was refused may be accepted now.
     pub(crate) fn forgive_refusal(&self, key: &SystemKey) {
-        if let Some(entry) = self.write().get_mut(key) {
-            entry.refused = None;
+        let forgiven = self.write().get_mut(key).is_some_and(|entry| entry.refused.take().is_some());
+        if forgiven {
+            self.tell(key, false);
         }
     }
 
@@ -187,7 +249,7 @@ impl Table {
             entry.live.is_none() && entry.set_state(SessionState::Away(absence))
         };
         if changed {
-            self.changes.tell(&identity.key);
+            self.tell(&identity.key, true);
         }
     }
 
@@ -217,7 +279,7 @@ impl Table {
             let message = "the system was deleted or its enrolment withdrawn; enrol again with a new code".to_owned();
             live.control.end(End::Close(CloseReason::NotRecognised, message));
         }
-        self.changes.tell(key);
+        self.tell(key, true);
     }
 
     pub(crate) fn changes(&self) -> BoxStream<'static, SystemKey> {

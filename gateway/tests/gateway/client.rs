@@ -88,6 +88,26 @@ pub async fn dial(world: &World, credential: Option<&Credential>, from: IpAddr) 
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
+/// Connects to where replicas meet, with a system's certificate.
+pub async fn dial_replica(
+    address: SocketAddr,
+    credential: &Credential,
+    authority: &gateway::Authority,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(credential.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(credential.key.serialize_pem().as_bytes()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .unwrap();
+    let name = ServerName::try_from(protocol::replica::SERVER_NAME).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(address).await?).await
+}
+
 pub async fn post(world: &World, path: &str, body: &Value, credential: Option<&Credential>, from: IpAddr) -> Answer {
     send_request(world, "POST", path, &body.to_string(), credential, from).await.unwrap()
 }

@@ -19,6 +19,10 @@ pub struct TestDirectory {
     /// How a new system stands once it is registered; waiting where `None`.
     pub policy: Mutex<Option<Registered>>,
     pub writes: AtomicUsize,
+    /// Enrolments that are recorded and that this replica does not see yet.
+    pub ahead: Mutex<HashMap<SystemKey, String>>,
+    /// How often it was asked to look again.
+    pub looks: AtomicUsize,
     pub unavailable: AtomicBool,
 }
 
@@ -41,6 +45,15 @@ impl Directory for TestDirectory {
 
     fn system(&self, key: &SystemKey) -> Option<SystemEntry> {
         self.systems.lock().unwrap().get(key).cloned()
+    }
+
+    async fn look_again(&self, key: &SystemKey, enrolment_id: &str) -> bool {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        let found = self.ahead.lock().unwrap().get(key).is_some_and(|id| id == enrolment_id);
+        if found {
+            self.change(key, |entry| entry.enrolment_id = Some(enrolment_id.to_owned()));
+        }
+        found
     }
 
     async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {

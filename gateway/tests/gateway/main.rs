@@ -14,6 +14,7 @@ mod enrolment;
 mod memory;
 mod registration;
 mod renewal;
+mod replicas;
 mod requests;
 mod sessions;
 mod sign_in;

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use gateway::options::Times;
-use gateway::{Gateway, Options, RunError, SystemEntry, UnprovedPeers};
+use gateway::{Gateway, Options, Replicas, RunError, SystemEntry, UnprovedPeers};
 use model::ids::SystemKey;
 use protocol::link::{SessionState, SessionView, SystemLink};
 use tokio::task::JoinHandle;
@@ -46,6 +47,11 @@ pub struct World {
     pub peers: Arc<UnprovedPeers>,
     pub shutdown: CancellationToken,
     pub running: JoinHandle<Result<(), RunError>>,
+    /// The other replicas, where there are any.
+    pub replicas: Option<Arc<Replicas>>,
+    pub replicas_running: Mutex<Option<JoinHandle<std::io::Result<()>>>>,
+    /// The term in which this one leads; 0 while it does not.
+    pub term: Arc<AtomicU64>,
     _folder: Folder,
 }
 
@@ -68,22 +74,32 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = Folder::new();
-        let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), &folder.0);
-        options.times = calm();
-        change(&mut options);
         let directory = Arc::new(TestDirectory::default());
         for system in ["hq", "branch"] {
             directory.systems.lock().unwrap().insert(key(system), entry());
         }
+        Self::sharing(directory, change).await
+    }
+
+    /// With what others know too.
+    pub async fn sharing(directory: Arc<TestDirectory>, change: impl FnOnce(&mut Options)) -> Self {
+        let folder = Folder::new();
+        let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), &folder.0);
+        options.times = calm();
+        change(&mut options);
         let gateway = Gateway::bind(options, directory.clone()).await.unwrap();
         let metrics = prometheus::Registry::new();
         gateway.metrics().register(&metrics).unwrap();
         let shutdown = CancellationToken::new();
+        let term = Arc::new(AtomicU64::new(1));
+        let leading = Arc::clone(&term);
         Self {
             address: gateway.address(),
             authority: gateway.authority_pem(),
-            link: gateway.link(),
+            link: gateway.link_of_leader(move || Some(leading.load(Ordering::SeqCst)).filter(|term| *term > 0)),
+            replicas: gateway.replicas(),
+            replicas_running: Mutex::default(),
+            term,
             peers: gateway.unproved_peers(),
             metrics,
             directory,
@@ -118,6 +134,22 @@ impl World {
         };
         let result = tokio::time::timeout(BOUND, wait).await;
         result.unwrap_or_else(|_| panic!("the view never became as wanted; it is {:?}", self.link.view(&key)))
+    }
+
+    /// Gone without a word, as far as the others can tell.
+    pub fn die(&self) {
+        self.running.abort();
+        if let Some(running) = self.replicas_running.lock().unwrap().take() {
+            running.abort();
+        }
+    }
+
+    /// Other replicas, by how they stand.
+    pub fn replica_count(&self, state: &str) -> f64 {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name() == "switchboard_replicas").unwrap();
+        let of = |metric: &&prometheus::proto::Metric| metric.get_label().iter().any(|pair| pair.value() == state);
+        family.get_metric().iter().find(of).map_or(0.0, |metric| metric.get_gauge().get_value())
     }
 
     /// Value of a counter or gauge with one label.
