@@ -1,18 +1,21 @@
 //! One watch a kind, shared by all controllers, the gateway's directory and the metrics.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::identity::{derive_customer_id, derive_system_id};
 use crds::{Backup, Customer, IPOffice, ObjectStore, Registration, Restore, SimulatedSystem};
 use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::core::PartialObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use model::ids::{CustomerId, SystemId, SystemKey};
 use runtime::cache::{Cache, Feed, Pending};
-use runtime::watch::tolerant;
+use runtime::watch::{tolerant, tolerant_in};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::index::{Action, ActionKind, Index, Place, age, place};
@@ -48,6 +51,15 @@ pub struct Caches {
     /// Systems to look at because another one took or left an id.
     pub systems_touched: Arc<Pending<ObjectRef<IPOffice>>>,
     index: Mutex<Index>,
+}
+
+/// What the caches hold.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Only what is in these namespaces; all where there are none.
+    pub tenancies: Vec<String>,
+    /// Nothing of simulated systems: neither their kind nor rights to their pods need to be there.
+    pub without_simulation: bool,
 }
 
 /// What fills the caches.
@@ -257,23 +269,62 @@ fn reference<K: kube::Resource<DynamicType = ()>>((namespace, name): Place) -> O
     ObjectRef::new(&name).within(&namespace)
 }
 
+/// One watch of one namespace, or of all.
+type Watch<K> = (Option<String>, BoxStream<'static, watcher::Result<watcher::Event<K>>>);
+
+impl Scope {
+    /// The watches of a kind.
+    fn watches<K>(&self, client: &Client, config: &watcher::Config) -> Vec<Watch<K>>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Debug + Clone + Send + 'static,
+    {
+        if self.tenancies.is_empty() {
+            return vec![(None, tolerant(client.clone(), config.clone()).boxed())];
+        }
+        let watch = |namespace: &String| (Some(namespace.clone()), tolerant_in(client.clone(), namespace, config.clone()).boxed());
+        self.tenancies.iter().map(watch).collect()
+    }
+
+    /// The same for what belongs to simulated systems.
+    fn simulation<K>(&self, client: &Client, config: &watcher::Config) -> Vec<Watch<K>>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Debug + Clone + Send + 'static,
+    {
+        if !self.without_simulation {
+            return self.watches(client, config);
+        }
+        // Nothing is there, and nothing comes.
+        let nothing = stream::iter([Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]).chain(stream::pending());
+        vec![(None, nothing.boxed())]
+    }
+
+    /// The watches of Secrets, of which metadata alone is wanted.
+    fn secrets(&self, client: &Client) -> Vec<Watch<PartialObjectMeta<Secret>>> {
+        let watch = |api: Api<PartialObjectMeta<Secret>>| watcher::watcher(api, watcher::Config::default()).map(strip).boxed();
+        if self.tenancies.is_empty() {
+            return vec![(None, watch(Api::all(client.clone())))];
+        }
+        let namespaced = |namespace: &String| (Some(namespace.clone()), watch(Api::namespaced(client.clone(), namespace)));
+        self.tenancies.iter().map(namespaced).collect()
+    }
+}
+
 impl Feeds {
     /// Fills the caches until the shutdown.
-    pub async fn run(self, client: Client, shutdown: CancellationToken) {
+    pub async fn run(self, client: Client, scope: Scope, shutdown: CancellationToken) {
         let all = watcher::Config::default();
         let ours = watcher::Config::default().labels(&format!("{}={SIMULATION}", crate::MANAGED_BY));
-        let secrets = watcher::watcher(Api::<PartialObjectMeta<Secret>>::all(client.clone()), all.clone()).map(strip);
         let feeds = futures::future::join_all([
-            boxed(self.customers.run(tolerant(client.clone(), all.clone()))),
-            boxed(self.systems.run(tolerant(client.clone(), all.clone()))),
-            boxed(self.registrations.run(tolerant(client.clone(), all.clone()))),
+            boxed(self.customers.run_all(scope.watches(&client, &all))),
+            boxed(self.systems.run_all(scope.watches(&client, &all))),
+            boxed(self.registrations.run_all(scope.watches(&client, &all))),
             boxed(self.stores.run(tolerant(client.clone(), all.clone()))),
-            boxed(self.backups.run(tolerant(client.clone(), all.clone()))),
-            boxed(self.restores.run(tolerant(client.clone(), all.clone()))),
-            boxed(self.simulated.run(tolerant(client.clone(), all))),
-            boxed(self.secrets.run(secrets)),
-            boxed(self.pods.run(tolerant(client.clone(), ours.clone()))),
-            boxed(self.configurations.run(tolerant(client, ours))),
+            boxed(self.backups.run_all(scope.watches(&client, &all))),
+            boxed(self.restores.run_all(scope.watches(&client, &all))),
+            boxed(self.simulated.run_all(scope.simulation(&client, &all))),
+            boxed(self.secrets.run_all(scope.secrets(&client))),
+            boxed(self.pods.run_all(scope.simulation(&client, &ours))),
+            boxed(self.configurations.run_all(scope.simulation(&client, &ours))),
         ]);
         tokio::select! {
             _ = feeds => {}

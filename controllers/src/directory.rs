@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crds::IPOffice;
@@ -15,6 +16,7 @@ use model::secret::Secret;
 use serde_json::json;
 
 use crate::caches::Caches;
+use crate::codes::EnrolmentCodes;
 use crate::index::place;
 use crate::registration::Registrar;
 
@@ -23,27 +25,10 @@ const MANAGER: &str = "switchboard-enrolment";
 
 /// An enrolment that others' writes overtook so often is given up; the system tries again.
 const MOST_CONFLICTS: u32 = 8;
+/// An enrolment that this process saw before its cache did counts for so long: the cache shows it much sooner, or something newer.
+const AHEAD_OF_CACHE: Duration = Duration::from_secs(60);
 /// Systems that can be enrolled at a time, at most.
 const TURNS: usize = 32;
-
-/// Enrolment codes by customer, kept in memory by the customer controller: peers that proved nothing must not cause reads of Secrets.
-#[derive(Debug, Default)]
-pub struct EnrolmentCodes(Mutex<HashMap<CustomerId, Secret>>);
-
-impl EnrolmentCodes {
-    /// The customer's code is this now, or there is none.
-    pub fn set(&self, customer: &CustomerId, code: Option<Secret>) {
-        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match code {
-            Some(code) => codes.insert(customer.clone(), code),
-            None => codes.remove(customer),
-        };
-    }
-
-    fn get(&self, customer: &CustomerId) -> Option<Secret> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(customer).cloned()
-    }
-}
 
 /// The directory over the Kubernetes API.
 #[derive(Debug)]
@@ -52,8 +37,8 @@ pub struct KubernetesDirectory {
     caches: Arc<Caches>,
     codes: Arc<EnrolmentCodes>,
     registrar: Registrar,
-    /// Enrolments written by this process that the cache may not show yet, by uid of the IPOffice.
-    written: Mutex<HashMap<String, String>>,
+    /// Enrolments that this process wrote, or was told of by the API server, and that the cache may not show yet, by uid of the IPOffice.
+    written: Mutex<HashMap<String, (String, Instant)>>,
     turns: [tokio::sync::Mutex<()>; TURNS],
     turn: RandomState,
 }
@@ -93,11 +78,11 @@ impl KubernetesDirectory {
         let cached = system.status.as_ref().and_then(|status| status.enrolment.as_ref()).map(|enrolment| enrolment.id.clone());
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         match written.get(&uid) {
-            Some(id) if cached.as_ref() == Some(id) => {
+            Some((id, since)) if cached.as_ref() == Some(id) || since.elapsed() > AHEAD_OF_CACHE => {
                 written.remove(&uid);
                 cached
             }
-            Some(id) => Some(id.clone()),
+            Some((id, _)) => Some(id.clone()),
             None => cached,
         }
     }
@@ -131,6 +116,21 @@ impl Directory for KubernetesDirectory {
         Some(SystemEntry { enrolment_id, enrolment_allowed })
     }
 
+    async fn look_again(&self, key: &SystemKey, enrolment_id: &str) -> bool {
+        let Some(system) = self.object(key) else { return false };
+        let (namespace, name) = place(system.as_ref());
+        let api: Api<IPOffice> = Api::namespaced(self.client.0.clone(), &namespace);
+        let Ok(Some(live)) = api.get_opt(&name).await else { return false };
+        let same = live.uid() == system.uid() && live.metadata.deletion_timestamp.is_none();
+        let enrolled =
+            live.status.as_ref().and_then(|status| status.enrolment.as_ref()).is_some_and(|enrolment| enrolment.id == enrolment_id);
+        if same && enrolled {
+            let uid = system.uid().unwrap_or_default();
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, (enrolment_id.to_owned(), Instant::now()));
+        }
+        same && enrolled
+    }
+
     async fn record_enrolment(&self, key: &SystemKey, enrolment_id: &str) -> Result<(), DirectoryError> {
         let _turn = self.turn_of(key).lock().await;
         let system = self.object(key).ok_or(DirectoryError::Unknown)?;
@@ -147,7 +147,7 @@ impl Directory for KubernetesDirectory {
         for _ in 0..MOST_CONFLICTS {
             match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch(&seen, enrolment_id))).await {
                 Ok(_) => {
-                    self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, enrolment_id.to_owned());
+                    self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, (enrolment_id.to_owned(), Instant::now()));
                     return Ok(());
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => return Err(DirectoryError::Unknown),

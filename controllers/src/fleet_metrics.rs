@@ -12,6 +12,7 @@ use model::connectivity::{Colour, Message};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use runtime::fence::Fence;
 
 use crate::action::report::WAITING_FOR_TURN;
 use crate::backup_age::{Age, LastBackups};
@@ -21,6 +22,8 @@ use crate::index::ActionKind;
 
 struct FleetMetrics {
     caches: Arc<Caches>,
+    /// All replicas see the same fleet; only the leader tells of it, so that a sum over replicas is right.
+    fence: Fence,
     customers: IntGauge,
     systems: IntGaugeVec,
     messages: IntGaugeVec,
@@ -38,8 +41,8 @@ struct FleetMetrics {
 ///
 /// # Errors
 /// They are registered already.
-pub fn register(registry: &Registry, caches: Arc<Caches>) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(FleetMetrics::new(caches)?))
+pub fn register(registry: &Registry, caches: Arc<Caches>, fence: Fence) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(FleetMetrics::new(caches, fence)?))
 }
 
 /// What the metrics need of an action.
@@ -67,6 +70,9 @@ impl Collector for FleetMetrics {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        if !self.fence.is_open() {
+            return Vec::new();
+        }
         let now = Timestamp::now();
         let backups = LastBackups::of(&self.caches.backups.store().state());
         self.count_systems(&backups, now);
@@ -84,10 +90,11 @@ impl Collector for FleetMetrics {
 }
 
 impl FleetMetrics {
-    fn new(caches: Arc<Caches>) -> Result<Self, prometheus::Error> {
+    fn new(caches: Arc<Caches>, fence: Fence) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         Ok(Self {
             caches,
+            fence,
             customers: IntGauge::new("switchboard_customers", "Customers.")?,
             systems: gauge("switchboard_systems", "Systems by colour of their connection.", &["colour"])?,
             messages: gauge(

@@ -11,6 +11,9 @@
 //! | [`simulated_system`] | pods that pretend to be systems |
 //! | [`caches`] | one watch a kind, shared |
 //! | [`index`] | who uses which id |
+//! | [`codes`] | enrolment codes in memory, on every replica |
+//! | [`credentials`] | credentials that change, on every replica |
+//! | [`authority`] | the authorities of an operator with several replicas |
 //! | [`directory`] | what the gateway asks, answered from the caches |
 //! | [`action_metrics`] | how actions stand and end |
 //! | [`fleet_metrics`] | gauges read from the caches at scrape time, of each customer too |
@@ -19,9 +22,12 @@
 
 pub mod action;
 pub mod action_metrics;
+pub mod authority;
 pub mod backup;
 mod backup_age;
 pub mod caches;
+pub mod codes;
+pub mod credentials;
 pub mod customer;
 mod customer_metrics;
 pub mod directory;

@@ -14,6 +14,7 @@ use aws_sdk_s3::config::{
 use model::secret::Secret;
 
 use crate::error::{Asked, StoreError, answer, classify};
+use crate::guard::Guard;
 use crate::http_client;
 use crate::options::{ATTEMPT_TIMEOUT, ATTEMPTS, Addressing, CONNECT_TIMEOUT, Options};
 
@@ -65,9 +66,25 @@ impl ObjectClient {
     /// # Errors
     /// As [`ObjectClient::new`].
     pub fn with_attempt_timeout(options: Options, attempt: Duration) -> Result<Self, StoreError> {
+        Self::build(options, attempt, None)
+    }
+
+    /// The same, through which nothing is changed in the store where `guard` says no. What others do with presigned requests it does not see.
+    ///
+    /// # Errors
+    /// As [`ObjectClient::new`].
+    pub fn guarded(options: Options, guard: Guard) -> Result<Self, StoreError> {
+        Self::build(options, ATTEMPT_TIMEOUT, Some(guard))
+    }
+
+    fn build(options: Options, attempt: Duration, guard: Option<Guard>) -> Result<Self, StoreError> {
         options.check()?;
         let connections = http_client::build(&options)?;
-        let client = Client::from_conf(configuration(&options, &options.endpoint, connections.clone(), attempt).build());
+        let mut acting = configuration(&options, &options.endpoint, connections.clone(), attempt);
+        if let Some(guard) = guard {
+            acting = acting.interceptor(guard);
+        }
+        let client = Client::from_conf(acting.build());
         let endpoint = options.system_endpoint.as_ref().unwrap_or(&options.endpoint);
         let signer = Client::from_conf(configuration(&options, endpoint, connections, attempt).build());
         Ok(Self { inner: Arc::new(Inner { options, client, signer, attempt }) })

@@ -12,6 +12,7 @@
 //! | [`presign`] | requests that others may make |
 //! | [`catalogue`] | what backups there are |
 //! | [`verification`] | reading a backup again |
+//! | [`guard`] | whether anything may be changed in the store now |
 //! | [`error`] | why a store did not do it |
 //!
 //! Every call is bounded in time: [`options::CONNECT_TIMEOUT`] to connect, [`options::ATTEMPT_TIMEOUT`] an attempt, [`options::ATTEMPTS`] attempts.
@@ -20,6 +21,7 @@
 pub mod catalogue;
 pub mod client;
 pub mod error;
+pub mod guard;
 mod http_client;
 pub mod listing;
 pub mod objects;
@@ -33,6 +35,7 @@ pub mod verification;
 pub use catalogue::catalogue;
 pub use client::{ObjectClient, Probe};
 pub use error::StoreError;
+pub use guard::Guard;
 pub use objects::{Stored, Written};
 pub use options::{Addressing, Encryption, LockMode, ObjectLock, Options};
 pub use reader::ObjectReader;

@@ -153,19 +153,54 @@ pub struct UpOptions {
 /// Options of `operator`.
 #[derive(Debug, Clone, Args)]
 pub struct OperatorOptions {
-    /// Folder for the gateway's authority and certificates; keep it: systems trust this authority
+    /// Folder for the gateway's authority and certificates; without --namespace keep it: systems trust this authority
     #[arg(long, default_value = ".switchboard")]
     pub data: PathBuf,
-    /// Address to listen on
+    /// Address to listen on; with --namespace the one at which other replicas reach this one
     #[arg(long, default_value = "0.0.0.0")]
     pub listen: IpAddr,
     /// Host name or address that systems dial
     #[arg(long)]
     pub gateway_host: String,
+    /// Port that systems dial, where something before the gateway listens on another than --gateway-port
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub gateway_public_port: Option<u16>,
+    /// Folder with tls.crt and tls.key to show to systems, and ca.crt to tell them to trust; read again when it changes
+    #[arg(long, value_name = "FOLDER")]
+    pub gateway_certificate: Option<PathBuf>,
+    /// Namespace for Leases and for the Secret with the authority: be one of several replicas, of which one leads
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// Name of this replica, for example of its pod; the name of the machine where absent
+    #[arg(long, requires = "namespace", value_parser = parse_name)]
+    pub replica: Option<String>,
+    /// Name of the Lease of the leader, and beginning of the names of the replicas' Leases and of the Secret
+    #[arg(long, default_value = "switchboard", value_parser = parse_name)]
+    pub name: String,
+    /// Port at which replicas meet
+    #[arg(long, default_value_t = 9443)]
+    pub peer_port: u16,
+    /// Whether simulated systems are kept; false: their kind and rights need not be there
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    pub simulated_systems: bool,
+    /// Only what is in this namespace; may be given several times
+    #[arg(long, value_name = "NAMESPACE")]
+    pub tenancy: Vec<String>,
     #[command(flatten)]
     pub serve: ServeOptions,
     #[command(flatten)]
     pub log: LogOptions,
+}
+
+/// The name of a Kubernetes object, short enough that others begin with it.
+fn parse_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    if text.len() <= 200 && text.chars().all(allowed) && ends(text.chars().next()) && ends(text.chars().last()) {
+        return Ok(text.to_owned());
+    }
+    Err("it is to be a name in Kubernetes: at most 200 lower case letters, digits, dashes and dots, with a letter or digit at both ends"
+        .to_owned())
 }
 
 /// Options of `simulate`.

@@ -11,9 +11,10 @@ use model::ids::CustomerId;
 use model::secret::Secret;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::plan::{SecretState, secret_name};
-use crate::directory::EnrolmentCodes;
+use crate::codes::EnrolmentCodes;
 use crate::error::ReconcileError;
 
 /// Field manager of this controller.
@@ -26,8 +27,15 @@ pub const FINALIZER: &str = "switchboard.dev/customer";
 pub struct Gateway {
     /// `https://host:port`.
     pub address: String,
-    /// Certificate of the authority in PEM.
-    pub authority: String,
+    /// What systems are to trust, in PEM, now and when it changes.
+    pub trust: watch::Receiver<String>,
+}
+
+impl Gateway {
+    /// What systems are to trust now.
+    pub fn authority(&self) -> String {
+        self.trust.borrow().clone()
+    }
 }
 
 /// The subscription Secret as it stands, and whose it is.
@@ -51,6 +59,7 @@ pub async fn subscription(
     customer: &Customer,
     id: &CustomerId,
     gateway: &Gateway,
+    authority: &str,
     present: Option<&KubernetesSecret>,
     codes: &EnrolmentCodes,
 ) -> Result<Option<String>, ReconcileError> {
@@ -61,12 +70,8 @@ pub async fn subscription(
     let text = |key: &str| held.and_then(|data| data.get(key)).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
     let code = text("enrolmentCode").filter(|code| !code.is_empty()).map_or_else(new_code, Secret::new);
     codes.set(id, Some(code.clone()));
-    let wanted = [
-        ("gateway", gateway.address.as_str()),
-        ("ca.crt", gateway.authority.as_str()),
-        ("customerId", id.as_str()),
-        ("enrolmentCode", code.expose()),
-    ];
+    let wanted =
+        [("gateway", gateway.address.as_str()), ("ca.crt", authority), ("customerId", id.as_str()), ("enrolmentCode", code.expose())];
     if present.is_some() && wanted.iter().all(|(key, value)| text(key).as_deref() == Some(value)) {
         return Ok(present.and_then(|secret| secret.resource_version()));
     }

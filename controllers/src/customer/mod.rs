@@ -22,7 +22,7 @@ use plan::SecretState;
 pub(crate) use plan::{PAUSED, secret_name};
 
 use crate::caches::{Caches, customer_id};
-use crate::directory::EnrolmentCodes;
+use crate::codes::EnrolmentCodes;
 use crate::error::ReconcileError;
 use crate::index::place;
 
@@ -59,8 +59,21 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let store = context.caches.customers.store().clone();
+    let following = follow_trust(Arc::clone(&context), Arc::clone(&triggers), shutdown.clone());
     let running = Arc::new(Running { context, memory: Mutex::default() });
-    runtime::controller::run(store, triggers, running, reconcile, metrics, shutdown).await;
+    tokio::join!(runtime::controller::run(store, triggers, running, reconcile, metrics, shutdown), following);
+}
+
+/// Where systems are to trust something else, every subscription says so.
+async fn follow_trust(context: Arc<Context>, triggers: Arc<Pending<ObjectRef<Customer>>>, shutdown: CancellationToken) {
+    let mut trust = context.gateway.trust.clone();
+    loop {
+        tokio::select! {
+            changed = trust.changed() => if changed.is_err() { return },
+            () = shutdown.cancelled() => return,
+        }
+        triggers.add(context.caches.customers.references());
+    }
 }
 
 /// Counts of systems that change are written this much later, so that many changes are one write.
@@ -74,8 +87,8 @@ struct Running {
 /// What is remembered of a customer between two looks, by uid. Lost with the process, and then found out again.
 #[derive(Debug, Default)]
 struct Memory {
-    /// The version of the Secret in which the whole subscription was seen.
-    complete: Option<String>,
+    /// The version of the Secret in which the whole subscription was seen, and what systems were to trust then.
+    complete: Option<(String, String)>,
     /// When counts that differ are to be written.
     counts_due: Option<Instant>,
 }
@@ -91,10 +104,11 @@ impl Running {
     }
 
     /// Whether the Secret is the one that was seen to be complete: then it needs not be read again.
-    fn is_complete(&self, customer: &Customer) -> bool {
+    fn is_complete(&self, customer: &Customer, authority: &str) -> bool {
         let (namespace, name) = place(customer);
         let now = self.context.caches.secrets.get(&namespace, &secret_name(&name)).and_then(|secret| secret.resource_version());
-        now.is_some() && self.remember(customer, |memory| memory.complete == now)
+        let Some(now) = now else { return false };
+        self.remember(customer, |memory| memory.complete.as_ref().is_some_and(|(version, trusted)| *version == now && trusted == authority))
     }
 
     /// How long to wait before the status is written: only where nothing but counts differs.
@@ -130,7 +144,8 @@ async fn reconcile(customer: Arc<Customer>, running: Arc<Running>) -> Result<Act
     if !paused && !deleting {
         act::set_finalizer(&context.client, &customer, true).await?;
     }
-    let complete = running.is_complete(&customer);
+    let authority = context.gateway.authority();
+    let complete = running.is_complete(&customer, &authority);
     let (secret, present) = if complete { (SecretState::Ours, None) } else { act::read(&context.client, &customer).await? };
     let systems = caches.systems_of(&here);
     let observed = plan::Observed {
@@ -148,8 +163,9 @@ async fn reconcile(customer: Arc<Customer>, running: Arc<Running>) -> Result<Act
     };
     let plan = plan::plan(&observed);
     if plan.subscription && !complete {
-        let version = act::subscription(&context.client, &customer, &id, &context.gateway, present.as_ref(), &context.codes).await?;
-        running.remember(&customer, |memory| memory.complete = version);
+        let version =
+            act::subscription(&context.client, &customer, &id, &context.gateway, &authority, present.as_ref(), &context.codes).await?;
+        running.remember(&customer, |memory| memory.complete = version.map(|version| (version, authority)));
     } else if !plan.subscription {
         running.remember(&customer, |memory| memory.complete = None);
     }

@@ -57,8 +57,6 @@ pub struct Context {
 /// What is remembered of an object between two looks, by uid. Lost with the process, and then found out again.
 #[derive(Debug, Clone, Default)]
 struct Memory {
-    /// Where the credentials were, and which version of the Secret.
-    credentials: Option<String>,
     configuring: configure::Memory,
 }
 
@@ -100,15 +98,20 @@ pub fn triggers(caches: &Arc<Caches>) -> Arc<Pending<ObjectRef<IPOffice>>> {
     caches.restores.trigger(&pending, |restore| vec![system_of(restore, &restore.spec.ip_office)]);
     let weak = Arc::downgrade(caches);
     caches.secrets.trigger(&pending, move |secret| {
-        let (namespace, name) = place(secret);
         let Some(caches) = weak.upgrade() else { return Vec::new() };
-        let uses = |system: &IPOffice| {
-            system.namespace().as_ref() == Some(&namespace)
-                && system.spec.service_user.as_ref().is_some_and(|user| user.password_secret.name == name)
-        };
-        caches.systems.store().state().iter().filter(|system| uses(system)).map(|system| ObjectRef::from_obj(system.as_ref())).collect()
+        users_of_secret(&caches, secret)
     });
     pending
+}
+
+/// The systems whose service user's password is in a Secret.
+pub(crate) fn users_of_secret<K: kube::Resource>(caches: &Caches, secret: &K) -> Vec<ObjectRef<IPOffice>> {
+    let (namespace, name) = place(secret);
+    let uses = |system: &IPOffice| {
+        system.namespace().as_ref() == Some(&namespace)
+            && system.spec.service_user.as_ref().is_some_and(|user| user.password_secret.name == name)
+    };
+    caches.systems.store().state().iter().filter(|system| uses(system)).map(|system| ObjectRef::from_obj(system.as_ref())).collect()
 }
 
 fn system_of<K: kube::Resource>(action: &K, name: &str) -> ObjectRef<IPOffice> {
@@ -153,7 +156,6 @@ async fn reconcile(system: Arc<IPOffice>, context: Arc<Context>) -> Result<Next,
     let observed = observe(&system, key, &context);
     if !observed.paused {
         crate::finalizer::set(&api, &system, FINALIZER, true).await?;
-        refresh_credentials(&observed, &context);
     }
     let plan = plan::plan(&observed);
     write(&system, &plan, &context).await?;
@@ -228,22 +230,6 @@ fn candidate<K: Ordered>(action: &K) -> Option<Candidate> {
         Some(_) | None => Standing::Waits,
     };
     Some(Candidate { kind: K::KIND, name: action.name_any(), uid: action.uid()?, age: age(action), standing })
-}
-
-/// Tells the gateway when the credentials are others than at the last look: by place and by version of the Secret.
-fn refresh_credentials(observed: &Observed, context: &Context) {
-    let spec = &observed.system.spec;
-    let namespace = observed.system.namespace().unwrap_or_default();
-    let now = spec.service_user.as_ref().map_or_else(String::new, |user| {
-        let secret = context.caches.secrets.get(&namespace, &user.password_secret.name);
-        let version = secret.map(|secret| format!("{:?}{:?}", secret.uid(), secret.resource_version())).unwrap_or_default();
-        format!("{}\n{}\n{}\n{version}", user.name, user.password_secret.name, user.password_secret.key)
-    });
-    let uid = observed.system.uid().unwrap_or_default();
-    let before = context.remember(&uid, |memory| memory.credentials.replace(now.clone()));
-    if before.is_some_and(|before| before != now) {
-        context.link.sign_in_again(&observed.key);
-    }
 }
 
 async fn write(system: &IPOffice, plan: &Plan, context: &Context) -> Result<(), ReconcileError> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use object_client::ObjectClient;
+use object_client::{Guard, ObjectClient, Options, StoreError};
+use runtime::fence::Fence;
 
 use crate::action::report::Because;
 
@@ -15,7 +16,10 @@ struct Entry {
 
 /// The clients.
 #[derive(Default)]
-pub struct Clients(Mutex<HashMap<String, Entry>>);
+pub struct Clients {
+    all: Mutex<HashMap<String, Entry>>,
+    guard: Option<Guard>,
+}
 
 impl std::fmt::Debug for Clients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,7 +29,24 @@ impl std::fmt::Debug for Clients {
 
 impl Clients {
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Clients that change nothing in a store unless this process leads at that moment.
+    pub fn guarded(fence: Fence) -> Self {
+        let guard = Guard::new(move || fence.check().map(drop).map_err(|error| error.to_string()));
+        Self { all: Mutex::default(), guard: Some(guard) }
+    }
+
+    /// A new client.
+    ///
+    /// # Errors
+    /// The options cannot be used.
+    pub fn make(&self, options: Options) -> Result<ObjectClient, StoreError> {
+        match &self.guard {
+            Some(guard) => ObjectClient::guarded(options, guard.clone()),
+            None => ObjectClient::new(options),
+        }
     }
 
     /// The client of a store.

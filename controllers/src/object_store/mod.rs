@@ -165,5 +165,5 @@ async fn make(store: &ObjectStore, context: &Context) -> Result<Result<ObjectCli
         Ok(options) => options,
         Err(because) => return Ok(Err(because)),
     };
-    Ok(ObjectClient::new(options).map_err(|error| Because::new(error.reason(), error.to_string())))
+    Ok(context.clients.make(options).map_err(|error| Because::new(error.reason(), error.to_string())))
 }

@@ -84,6 +84,10 @@ fn settings(options: &UpOptions) -> Settings {
     Settings {
         gateway: here(options.serve.gateway_port),
         gateway_host: "127.0.0.1".to_owned(),
+        gateway_public_port: None,
+        gateway_certificate: None,
+        scope: controllers::caches::Scope::default(),
+        replication: None,
         metrics: here(options.serve.metrics_port),
         folder: options.data.join("gateway"),
         simulator_image: options.serve.simulator_image.clone(),
