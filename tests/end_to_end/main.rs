@@ -15,4 +15,5 @@ mod monitoring;
 mod operations;
 mod policies;
 mod registration;
+mod services;
 mod start_up;

@@ -71,17 +71,23 @@ impl Authorizer for MastersOnly {
     }
 }
 
+/// For whom a token is issued.
+#[derive(Debug, Clone, Copy)]
+pub struct Bearer<'a> {
+    /// Namespace of the service account.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Name and uid of the pod with which the token ends.
+    pub pod: Option<(&'a str, &'a str)>,
+}
+
 /// Issues and reads the bearer tokens of service accounts.
 pub trait Tokens: Send + Sync {
     /// A token for a service account, with the time it ends (RFC 3339).
-    fn issue(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-        audiences: &[String],
-        seconds: i64,
-    ) -> Result<(String, String), crate::status::Status>;
+    fn issue(&self, bearer: &Bearer<'_>, audiences: &[String], seconds: i64) -> Result<(String, String), crate::status::Status>;
     /// Whom a token stands for, if it is valid.
     fn user(&self, token: &str) -> Option<User>;
 }

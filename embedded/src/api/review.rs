@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Api;
-use super::authorize::{Attributes, Decision};
+use super::authorize::{Attributes, Bearer, Decision};
 use super::metadata;
 use super::negotiation::Form;
 use super::questions;
@@ -98,6 +98,41 @@ impl Api {
         }
     }
 
+    /// Name and uid of the pod that a token is to end with.
+    fn bound_pod(&self, target: &Target, reference: &Value) -> Result<Option<(String, String)>, Status> {
+        if !reference.is_object() {
+            return Ok(None);
+        }
+        let invalid = |field: &str, value: &Value, why: &str| {
+            let error = crate::status::FieldError::invalid(field, value, why);
+            Status::invalid("authentication.k8s.io", "TokenRequest", target.name(), &[error])
+        };
+        if reference["kind"] != "Pod" || reference["apiVersion"] != "v1" {
+            return Err(invalid(
+                "spec.boundObjectRef",
+                reference,
+                "a token can be bound to a v1 Pod only; name one, or leave the reference out",
+            ));
+        }
+        let name = reference["name"].as_str().unwrap_or_default();
+        let pod = self.store().get(&crate::store::Key::new("pods", target.namespace.as_str(), name));
+        let pod = pod.ok_or_else(|| Status::not_found("", "pods", name))?.value();
+        let (wanted, uid) = (reference["uid"].as_str().unwrap_or_default(), metadata::text(&pod, "uid"));
+        if !wanted.is_empty() && wanted != uid {
+            let why = format!(
+                "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
+            );
+            return Err(Status::conflict("", "Pod", name, &why));
+        }
+        if pod["spec"]["serviceAccountName"] != target.name() {
+            return Err(Status::bad_request(format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                target.name()
+            )));
+        }
+        Ok(Some((name.to_owned(), uid.to_owned())))
+    }
+
     /// POST of `/token` of a service account.
     pub(super) fn token(&self, call: &Call, target: &Target) -> Result<Answer, Status> {
         let form = Form::negotiate(call.header("accept"))?;
@@ -118,7 +153,10 @@ impl Api {
         };
         let audiences: Vec<String> =
             request["spec"]["audiences"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
-        let (token, ends) = tokens.issue(&target.namespace, target.name(), metadata::text(&account, "uid"), &audiences, seconds)?;
+        let pod = self.bound_pod(target, &request["spec"]["boundObjectRef"])?;
+        let pod = pod.as_ref().map(|(name, uid)| (name.as_str(), uid.as_str()));
+        let bearer = Bearer { namespace: &target.namespace, name: target.name(), uid: metadata::text(&account, "uid"), pod };
+        let (token, ends) = tokens.issue(&bearer, &audiences, seconds)?;
         request["kind"] = json!("TokenRequest");
         request["apiVersion"] = json!("authentication.k8s.io/v1");
         request["metadata"] = json!({"name": target.name(), "namespace": target.namespace, "creationTimestamp": metadata::now()});

@@ -53,9 +53,9 @@ impl Api {
             Err(Status::invalid("", "Service", metadata::text(service, "name"), &[error]))
         };
         match wanted.parse::<Ipv4Addr>() {
-            Ok(address) if !network.contains(address) => refused(format!(
-                "the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {network}"
-            )),
+            Ok(address) if !network.contains(address) => {
+                refused(format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {network}"))
+            }
             Ok(_) if others.addresses.contains(wanted) => refused("provided IP is already allocated".to_owned()),
             Ok(_) => Ok(wanted.to_owned()),
             Err(_) => {
@@ -178,7 +178,8 @@ fn keep_what_was_given(old: &Value, service: &mut Value) {
     }
     let (had, wants) = (wants_node_ports(old), wants_node_ports(service));
     let before: Vec<Value> = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    let same = |port: &Value| before.iter().find(|other| other["port"] == port["port"] && protocol(other) == protocol(port)).and_then(node_port);
+    let same =
+        |port: &Value| before.iter().find(|other| other["port"] == port["port"] && protocol(other) == protocol(port)).and_then(node_port);
     for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
         match same(port) {
             Some(number) if had && wants && node_port(port).is_none() => port["nodePort"] = json!(number),

@@ -16,7 +16,8 @@
 //! addresses, with one restart more; a container that is never restarted counts as failed (`ContainerStatusUnknown`).
 //!
 //! What a real node does and this one does not: limit resources, isolate (mounts, users, network namespaces), pull images, gRPC
-//! probes, node affinity. Mounted config maps and secrets are brought up to date when an annotation of their pod changes, not by time.
+//! probes, node affinity. Mounted config maps, secrets and tokens are brought up to date
+//! every minute, and at once when an annotation of their pod changes.
 
 pub mod addresses;
 pub mod agent;

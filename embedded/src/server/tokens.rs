@@ -11,7 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
 use super::private::{self, FileError};
-use crate::api::authorize::Tokens;
+use crate::api::authorize::{Bearer, Tokens};
 use crate::status::Status;
 use crate::store::{Key, Store};
 use crate::user::User;
@@ -20,6 +20,8 @@ use crate::user::User;
 const SECRET: usize = 32;
 /// Where service accounts stand in the store.
 const SERVICE_ACCOUNTS: &str = "serviceaccounts";
+/// Where pods stand.
+const PODS: &str = "pods";
 /// Whom the tokens name as their issuer, and whom they are for where nobody is named.
 pub const ISSUER: &str = "https://kubernetes.default.svc";
 /// Kubernetes' bounds for the lifetime of a token.
@@ -108,7 +110,7 @@ impl FixedTokens {
     }
 }
 
-/// Tokens of service accounts: valid while they last and the account, under the same uid, exists.
+/// Tokens of service accounts: valid while they last and the account, under the same uid, exists; and the pod, if they are bound to one.
 pub struct ServiceAccountTokens {
     key: hmac::Key,
     store: Store,
@@ -147,21 +149,21 @@ impl ServiceAccountTokens {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 
-    fn account_exists(&self, namespace: &str, name: &str, uid: &str) -> bool {
-        let account = self.store.get(&Key::new(SERVICE_ACCOUNTS, namespace, name));
-        account.is_some_and(|account| account.value()["metadata"]["uid"] == uid)
+    fn exists(&self, storage: &str, namespace: &str, name: &str, uid: &str) -> bool {
+        let object = self.store.get(&Key::new(storage, namespace, name));
+        object.is_some_and(|object| object.value()["metadata"]["uid"] == uid)
     }
 
-    fn issue_at(&self, now: i64, account: (&str, &str, &str), audiences: &[String], seconds: i64) -> Result<(String, String), Status> {
+    fn issue_at(&self, now: i64, bearer: &Bearer<'_>, audiences: &[String], seconds: i64) -> Result<(String, String), Status> {
         if !LIFETIME_SECONDS.contains(&seconds) {
             return Err(Status::bad_request(format!(
                 "spec.expirationSeconds: Invalid value: {seconds}: may not specify a duration less than 10 minutes or larger than 2^32 seconds"
             )));
         }
-        let (namespace, name, uid) = account;
+        let Bearer { namespace, name, uid, pod } = *bearer;
         let ends = now + seconds;
         let audiences = if audiences.is_empty() { vec![ISSUER.to_owned()] } else { audiences.to_vec() };
-        let claims = json!({
+        let mut claims = json!({
             "iss": ISSUER,
             "sub": format!("system:serviceaccount:{namespace}:{name}"),
             "aud": audiences,
@@ -171,6 +173,9 @@ impl ServiceAccountTokens {
             "jti": uuid::Uuid::new_v4().to_string(),
             "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}},
         });
+        if let Some((name, uid)) = pod {
+            claims["kubernetes.io"]["pod"] = json!({"name": name, "uid": uid});
+        }
         let text = jiff::Timestamp::from_second(ends).map_err(Status::internal)?.to_string();
         Ok((self.sign(&claims), text))
     }
@@ -186,7 +191,18 @@ impl ServiceAccountTokens {
         let bound = &claims["kubernetes.io"];
         let (namespace, account) = (bound["namespace"].as_str()?, &bound["serviceaccount"]);
         let (name, uid) = (account["name"].as_str()?, account["uid"].as_str()?);
-        self.account_exists(namespace, name, uid).then(|| User::service_account(namespace, name, uid))
+        if !self.exists(SERVICE_ACCOUNTS, namespace, name, uid) {
+            return None;
+        }
+        let mut user = User::service_account(namespace, name, uid);
+        if let Some(pod) = bound.get("pod") {
+            let (name, uid) = (pod["name"].as_str()?, pod["uid"].as_str()?);
+            self.exists(PODS, namespace, name, uid).then_some(())?;
+            for (key, value) in [("name", name), ("uid", uid)] {
+                user.extra.insert(format!("authentication.kubernetes.io/pod-{key}"), vec![value.to_owned()]);
+            }
+        }
+        Some(user)
     }
 }
 
@@ -196,8 +212,8 @@ fn now() -> i64 {
 }
 
 impl Tokens for ServiceAccountTokens {
-    fn issue(&self, namespace: &str, name: &str, uid: &str, audiences: &[String], seconds: i64) -> Result<(String, String), Status> {
-        self.issue_at(now(), (namespace, name, uid), audiences, seconds)
+    fn issue(&self, bearer: &Bearer<'_>, audiences: &[String], seconds: i64) -> Result<(String, String), Status> {
+        self.issue_at(now(), bearer, audiences, seconds)
     }
 
     fn user(&self, token: &str) -> Option<User> {

@@ -148,3 +148,65 @@ async fn generated_names_are_new_each_time() {
         assert!(seen.insert(name));
     }
 }
+
+#[tokio::test]
+async fn addresses_and_node_ports_are_given_once_each_however_many_ask_at_a_time() {
+    let server = Server::new().await;
+    let path = "/api/v1/namespaces/default/services";
+    let service = |name: String, kind: &str| {
+        let spec = json!({"type": kind, "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]});
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+    };
+    let made = futures::future::join_all((0..40).map(|number| server.post(path, service(format!("s{number}"), "NodePort")))).await;
+    let (mut addresses, mut ports) = (std::collections::HashSet::new(), std::collections::HashSet::new());
+    for answer in made {
+        let made = answer.ok();
+        addresses.insert(made["spec"]["clusterIP"].clone().to_string());
+        ports.extend(made["spec"]["ports"].as_array().unwrap().iter().map(|port| port["nodePort"].as_u64().unwrap()));
+    }
+    assert_eq!((addresses.len(), ports.len()), (40, 80));
+    assert!(ports.iter().all(|port| (30_000..=32_767).contains(port)));
+
+    // Another type keeps the address, and node ports come and go with it.
+    let before = server.post(path, service("x".to_owned(), "ClusterIP")).await.ok();
+    assert!(before["spec"]["ports"][0].get("nodePort").is_none());
+    let node = server.merge(&format!("{path}/x"), json!({"spec": {"type": "NodePort"}})).await.ok();
+    assert_eq!(node["spec"]["clusterIP"], before["spec"]["clusterIP"]);
+    let port = node["spec"]["ports"][0]["nodePort"].clone();
+    assert!(port.is_u64());
+    let same = server.put(&format!("{path}/x"), service("x".to_owned(), "NodePort")).await.ok();
+    assert_eq!(same["spec"]["ports"][0]["nodePort"], port, "what was given stays");
+    let back = server.merge(&format!("{path}/x"), json!({"spec": {"type": "ClusterIP"}})).await.ok();
+    assert!(back["spec"]["ports"][0].get("nodePort").is_none());
+    let external = json!({"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": null, "clusterIPs": null}});
+    assert!(server.merge(&format!("{path}/x"), external).await.ok()["spec"].get("clusterIP").is_none());
+
+    // What is asked for is checked.
+    let with = |node_port: u64| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "y"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}});
+    let taken = *ports.iter().next().unwrap();
+    for (number, part) in
+        [(80, "not in the valid range. The range of valid ports is 30000-32767"), (taken, "provided port is already allocated")]
+    {
+        let (code, message) = server.post(path, with(number)).await.error();
+        assert!(code == 422 && message.contains(part), "{code} {message}");
+    }
+    let mut outside = service("z".to_owned(), "ClusterIP");
+    outside["spec"]["clusterIP"] = json!("10.96.0.1");
+    let (code, message) = server.post(path, outside).await.error();
+    assert!(code == 422 && message.contains("The range of valid IPs is 127.10.128.1-127.10.255.254"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn a_claim_without_a_class_gets_the_default_one() {
+    let server = Server::new().await;
+    let path = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let claim = |name: &str, class: Value| {
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": class});
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})
+    };
+    assert!(server.post(path, claim("early", Value::Null)).await.ok()["spec"].get("storageClassName").is_none(), "there is no class yet");
+    server.post("/apis/storage.k8s.io/v1/storageclasses", crate::node::claims::storage_class()).await.ok();
+    assert_eq!(server.post(path, claim("plain", Value::Null)).await.ok()["spec"]["storageClassName"], "standard");
+    assert_eq!(server.post(path, claim("none", json!(""))).await.ok()["spec"]["storageClassName"], "");
+    assert_eq!(server.post(path, claim("fast", json!("fast"))).await.ok()["spec"]["storageClassName"], "fast");
+}

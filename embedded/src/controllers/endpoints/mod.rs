@@ -26,6 +26,7 @@ use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use plan::SERVICE_NAME;
@@ -60,31 +61,30 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     let mut state = State::default();
     let mut writer = sync::Writer::new(client);
     loop {
-        let again = state.failed.then_some(AGAIN);
         tokio::select! {
             () = shutdown.cancelled() => return,
             Some(seen) = events.next() => state.see(seen),
-            () = pause(again) => state.failed = false,
+            () = until(state.again) => state.again = None,
         }
         // What comes at once is looked at together: a deployment changes many pods.
         while let Some(Some(seen)) = futures::FutureExt::now_or_never(events.next()) {
             state.see(seen);
         }
-        if state.listing.is_empty() && !state.failed {
+        if state.listing.is_empty() && state.again.is_none() {
             for name in std::mem::take(&mut state.changed) {
                 if let Err(error) = writer.bring_up_to_date(&mut state.view, &name).await {
                     tracing::debug!(%error, namespace = name.0, service = name.1, "endpoints could not be written; it is tried again");
                     state.changed.insert(name);
-                    state.failed = true;
+                    state.again = Some(Instant::now() + AGAIN);
                 }
             }
         }
     }
 }
 
-async fn pause(length: Option<Duration>) {
-    match length {
-        Some(length) => tokio::time::sleep(length).await,
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }
@@ -125,8 +125,8 @@ struct State {
     listed: HashMap<&'static str, HashSet<Name>>,
     /// Services to look at.
     changed: BTreeSet<Name>,
-    /// Something could not be written.
-    failed: bool,
+    /// Something could not be written: nothing is before this.
+    again: Option<Instant>,
 }
 
 impl Default for State {
@@ -136,7 +136,7 @@ impl Default for State {
             listing: ["services", "pods", "slices", "endpoints"].into(),
             listed: HashMap::new(),
             changed: BTreeSet::new(),
-            failed: false,
+            again: None,
         }
     }
 }
@@ -144,7 +144,9 @@ impl Default for State {
 impl State {
     fn see(&mut self, seen: Seen) {
         match seen {
-            Seen::Service(event) => self.take("services", event, Self::service, Self::no_service, |view| view.services.keys().cloned().collect()),
+            Seen::Service(event) => {
+                self.take("services", event, Self::service, Self::no_service, |view| view.services.keys().cloned().collect())
+            }
             Seen::Slice(event) => self.take("slices", event, Self::slice, Self::no_slice, |view| view.slices.keys().cloned().collect()),
             Seen::Endpoints(event) => {
                 self.take("endpoints", event, Self::endpoints, Self::no_endpoints, |view| view.endpoints.keys().cloned().collect());

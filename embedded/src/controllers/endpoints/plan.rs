@@ -195,7 +195,8 @@ pub fn endpoints(service: &Service, pods: &[&PodFacts]) -> (BTreeMap<String, Str
     let mut labels = labels(service);
     labels.insert(ENDPOINTS_MANAGED_BY.to_owned(), KEEPER.to_owned());
     let staying: Vec<&PodFacts> = pods.iter().copied().filter(|pod| publish || !pod.deleting).collect();
-    let headless_without_ports = is_headless(service) && service.spec.as_ref().and_then(|spec| spec.ports.as_ref()).is_none_or(Vec::is_empty);
+    let headless_without_ports =
+        is_headless(service) && service.spec.as_ref().and_then(|spec| spec.ports.as_ref()).is_none_or(Vec::is_empty);
     let mut left = IN_ENDPOINTS;
     let mut subsets = Vec::new();
     for (ports, pods) in by_ports(service, &staying).into_values().filter(|(ports, _)| !ports.is_empty() || headless_without_ports) {

@@ -40,7 +40,8 @@ impl PodFacts {
         let text = |place: &str| pod.data.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned();
         let items = |place: &str| pod.data.pointer(place).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let sidecars = items("/spec/initContainers").iter().filter(|container| container["restartPolicy"] == "Always");
-        let ports = items("/spec/containers").iter().chain(sidecars).flat_map(|container| container["ports"].as_array().into_iter().flatten());
+        let ports =
+            items("/spec/containers").iter().chain(sidecars).flat_map(|container| container["ports"].as_array().into_iter().flatten());
         let named = ports.filter_map(|port| {
             let number = i32::try_from(port["containerPort"].as_i64()?).ok()?;
             Some((port["name"].as_str()?.to_owned(), port["protocol"].as_str().unwrap_or("TCP").to_owned(), number))

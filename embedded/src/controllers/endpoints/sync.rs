@@ -1,6 +1,6 @@
 //! Compares what is there with what is to be, and writes what differs. Nothing is written at rest.
 
-use k8s_openapi::api::core::v1::{Endpoints, EndpointSubset, Service};
+use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service};
 use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::ObjectMeta;
@@ -59,7 +59,11 @@ impl Writer {
             let key = (name.0.clone(), slice.name_any());
             let written = match view.slices.get(&key) {
                 Some(present) if !is_ours(present, name) => {
-                    tracing::warn!(namespace = key.0, slice = key.1, "somebody else's slice has the name of one that is to be made; delete it");
+                    tracing::warn!(
+                        namespace = key.0,
+                        slice = key.1,
+                        "somebody else's slice has the name of one that is to be made; delete it"
+                    );
                     continue;
                 }
                 Some(present) if same_slice(present, &slice) => continue,

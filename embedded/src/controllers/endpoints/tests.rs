@@ -53,7 +53,8 @@ impl World {
         let spec = json!({"nodeName": "one", "containers": [{"name": "c", "image": "i", "ports": ports}]});
         let pod = json!({"metadata": {"name": name, "labels": {"app": "web"}}, "spec": spec});
         self.api::<Pod>().create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
-        self.status(name, json!({"podIP": address, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]})).await;
+        self.status(name, json!({"podIP": address, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]}))
+            .await;
     }
     async fn status(&self, name: &str, status: Value) {
         let patch = Patch::Merge(json!({ "status": status }));

@@ -19,8 +19,8 @@ use super::state::{Current, Ended, retry_delay};
 use super::volumes::{self, Places};
 use super::watching::Watch;
 use super::worker::{Done, Running, Worker};
-use crate::node::options::Program;
 use crate::node::api::ContainerKey;
+use crate::node::options::Program;
 use crate::node::process::{Execution, Instance, Wishes};
 
 /// How often what comes from config maps, secrets and tokens is brought up to date in running pods, as the kubelet does.
@@ -170,7 +170,8 @@ impl Worker {
         });
         let key = self.key(index);
         let container = self.shared.node.sessions.add(key, Arc::clone(&target), Arc::clone(&instance.console));
-        self.running[index] = Some(Running { signaller: instance.signaller(), watcher, stopper: None, target, container, life: self.lives });
+        self.running[index] =
+            Some(Running { signaller: instance.signaller(), watcher, stopper: None, target, container, life: self.lives });
         self.states[index].begin(instance.started);
         let name = self.states[index].spec.name.clone();
         self.note(false, "Created", format!("Created container: {name}"), Some(index));
@@ -195,7 +196,7 @@ impl Worker {
 
     async fn execution(&self, container: &Container, program: &Program) -> Result<(Execution, Mounts), Unready> {
         let folder = self.container_folder(&container.name);
-        let base = self.base(program, &folder).await.map_err(Unready::Configuration)?;
+        let base = self.base(program).await.map_err(Unready::Configuration)?;
         let environment = resolve(container, base.clone(), &self.surroundings()).await.map_err(Unready::Configuration)?;
         let mounts = self.mounts(container, &environment).map_err(Unready::Configuration)?;
         let mut rewritten = Environment::default();
@@ -219,9 +220,8 @@ impl Worker {
         self.folder().join("containers").join(name)
     }
 
-    /// What every container has: the search path of this process, a home of its own, where Services and the API server are, and what the
-    /// image brings.
-    async fn base(&self, program: &Program, home: &Path) -> Result<Environment, String> {
+    /// What every container has: the search path of this process, where Services and the API server are, and what the image brings.
+    async fn base(&self, program: &Program) -> Result<Environment, String> {
         let mut base = Environment::default();
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
         if self.spec().and_then(|spec| spec.enable_service_links) != Some(false) {
@@ -231,7 +231,6 @@ impl Worker {
             links::of_api_server(&mut base, server.service);
             account::variables(&mut base, self.account.as_deref());
         }
-        base.set("HOME", home.to_string_lossy());
         base.set("PATH", std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()));
         base.set("HOSTNAME", self.pod.metadata.name.clone().unwrap_or_default());
         for (name, value) in &program.environment {

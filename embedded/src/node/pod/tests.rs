@@ -3,4 +3,5 @@
 mod life;
 mod pure;
 mod sessions;
+mod surroundings;
 pub(crate) mod world;

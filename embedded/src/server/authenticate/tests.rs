@@ -15,7 +15,7 @@ use crate::user::User;
 struct OneToken;
 
 impl Tokens for OneToken {
-    fn issue(&self, _: &str, _: &str, _: &str, _: &[String], _: i64) -> Result<(String, String), Status> {
+    fn issue(&self, _: &crate::api::authorize::Bearer<'_>, _: &[String], _: i64) -> Result<(String, String), Status> {
         Err(Status::bad_request("this issues nothing"))
     }
     fn user(&self, token: &str) -> Option<User> {

@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use super::{FixedTokens, ISSUER, ServiceAccountTokens, Tokens, URL_SAFE_NO_PAD, kept_in, random};
+use crate::api::authorize::Bearer;
 use crate::store::{Key, Store, Write};
 use crate::user::User;
 use base64::Engine as _;
+
+const BUILDER: Bearer<'_> = Bearer { namespace: "tools", name: "builder", uid: "u1", pod: None };
 
 async fn account(store: &Store, uid: &str) -> u64 {
     let key = Key::new("serviceaccounts", "tools", "builder");
@@ -49,7 +52,7 @@ async fn an_issued_token_stands_for_its_service_account_until_it_ends() {
     let store = Store::in_memory();
     account(&store, "u1").await;
     let tokens = ServiceAccountTokens::for_this_process(store).unwrap();
-    let (token, ends) = tokens.issue_at(1_000_000, ("tools", "builder", "u1"), &[], 3600).unwrap();
+    let (token, ends) = tokens.issue_at(1_000_000, &BUILDER, &[], 3600).unwrap();
     assert_eq!(ends, "1970-01-12T14:46:40Z");
     let user = tokens.user_at(1_000_000, &token).unwrap();
     assert_eq!(user, User::service_account("tools", "builder", "u1"));
@@ -64,7 +67,7 @@ async fn a_changed_token_or_one_of_another_key_is_worth_nothing() {
     let store = Store::in_memory();
     account(&store, "u1").await;
     let tokens = ServiceAccountTokens::for_this_process(store.clone()).unwrap();
-    let (token, _) = tokens.issue("tools", "builder", "u1", &[], 3600).unwrap();
+    let (token, _) = tokens.issue(&BUILDER, &[], 3600).unwrap();
     assert!(tokens.user(&token).is_some());
     let other = ServiceAccountTokens::for_this_process(store).unwrap();
     assert!(other.user(&token).is_none());
@@ -93,7 +96,7 @@ async fn a_token_dies_with_its_account_and_does_not_pass_to_a_later_one_of_the_s
     let store = Store::in_memory();
     let expected = account(&store, "u1").await;
     let tokens = ServiceAccountTokens::for_this_process(store.clone()).unwrap();
-    let (token, _) = tokens.issue("tools", "builder", "u1", &[], 3600).unwrap();
+    let (token, _) = tokens.issue(&BUILDER, &[], 3600).unwrap();
     store.write(Write::Delete { key: Key::new("serviceaccounts", "tools", "builder"), expected }).await.unwrap();
     assert!(tokens.user(&token).is_none());
     account(&store, "u2").await;
@@ -106,8 +109,8 @@ async fn a_token_for_another_audience_does_not_sign_in_here() {
     account(&store, "u1").await;
     let tokens = ServiceAccountTokens::for_this_process(store).unwrap();
     let audience = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let (vault, _) = tokens.issue("tools", "builder", "u1", &audience(&["vault"]), 3600).unwrap();
-    let (both, _) = tokens.issue("tools", "builder", "u1", &audience(&["vault", ISSUER]), 3600).unwrap();
+    let (vault, _) = tokens.issue(&BUILDER, &audience(&["vault"]), 3600).unwrap();
+    let (both, _) = tokens.issue(&BUILDER, &audience(&["vault", ISSUER]), 3600).unwrap();
     assert!(tokens.user(&vault).is_none());
     assert!(tokens.user(&both).is_some());
 }
@@ -116,6 +119,23 @@ async fn a_token_for_another_audience_does_not_sign_in_here() {
 fn a_lifetime_below_ten_minutes_is_refused() {
     let tokens = ServiceAccountTokens::for_this_process(Store::in_memory()).unwrap();
     for seconds in [-1, 0, 599, (1 << 32) + 1] {
-        assert_eq!(tokens.issue("tools", "builder", "u1", &[], seconds).unwrap_err().code, 400);
+        assert_eq!(tokens.issue(&BUILDER, &[], seconds).unwrap_err().code, 400);
     }
+}
+
+#[tokio::test]
+async fn a_token_bound_to_a_pod_ends_with_it_and_says_which_it_is() {
+    let store = Store::in_memory();
+    account(&store, "u1").await;
+    let key = Key::new("pods", "tools", "p");
+    let pod = |uid: &str| json!({"metadata": {"name": "p", "namespace": "tools", "uid": uid}});
+    let expected = store.write(Write::Create { key: key.clone(), value: pod("p1") }).await.unwrap().revision;
+    let tokens = ServiceAccountTokens::for_this_process(store.clone()).unwrap();
+    let (token, _) = tokens.issue(&Bearer { pod: Some(("p", "p1")), ..BUILDER }, &[], 3600).unwrap();
+    let user = tokens.user(&token).unwrap();
+    assert_eq!(user.extra["authentication.kubernetes.io/pod-uid"], ["p1"]);
+    store.write(Write::Delete { key: key.clone(), expected }).await.unwrap();
+    assert!(tokens.user(&token).is_none());
+    store.write(Write::Create { key, value: pod("p2") }).await.unwrap();
+    assert!(tokens.user(&token).is_none(), "another pod of the same name is another pod");
 }

@@ -51,6 +51,8 @@ fn mount_paths_are_rewritten_where_they_are_paths_and_nowhere_else() {
         assert_eq!(mounts.rewrite(text), expected, "{text}");
     }
     assert_eq!(Mounts::new([("/".to_owned(), PathBuf::from("/h"))]).rewrite("/x"), "/x");
+    let kept = Mounts::new([("/tmp".to_owned(), PathBuf::from("/tmp/node/v"))]).keeping(Path::new("/tmp/node"));
+    assert_eq!(kept.rewrite("/tmp/x --config=/tmp/node/y:/tmp/nodes"), "/tmp/node/v/x --config=/tmp/node/y:/tmp/node/v/nodes");
     let itself = Mounts::new([("/a".to_owned(), PathBuf::from("/a/a"))]);
     assert_eq!(itself.rewrite("/a/b"), "/a/a/b", "what was put in is not looked at again");
 }

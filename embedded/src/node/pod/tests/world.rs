@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::node::api::LocalNode;
-use crate::node::options::{Images, Launcher, NodeOptions, Program, RestartDelays};
+use crate::node::options::{ApiServer, Images, Launcher, NodeOptions, Program, RestartDelays};
 use crate::node::pod::worker::Shared;
 use crate::node::pod::{Cluster, Note, Wanted, Worker, Written};
 use crate::node::process::Spawner;
@@ -84,7 +84,14 @@ pub struct World {
 
 /// A launcher that needs no binary of ours.
 pub fn plain_launcher() -> Launcher {
-    Launcher { program: "/bin/sh".into(), arguments: vec!["-c".into(), "shift; if [ \"$1\" = --terminal ]; then shift; exec setsid -c -w \"$@\"; fi; exec \"$@\"".into(), "sh".into()] }
+    Launcher {
+        program: "/bin/sh".into(),
+        arguments: vec![
+            "-c".into(),
+            "shift; if [ \"$1\" = --terminal ]; then shift; exec setsid -c -w \"$@\"; fi; exec \"$@\"".into(),
+            "sh".into(),
+        ],
+    }
 }
 
 pub fn pod(spec: Value) -> Value {
@@ -108,6 +115,12 @@ impl World {
         let mut options = NodeOptions::new(folder.path(), Images::new().with("shell", program), launcher);
         options.restarts =
             RestartDelays { second: Duration::from_millis(50), longest: Duration::from_millis(200), ..RestartDelays::default() };
+        // The worlds of most tests have no service accounts, and so no API server.
+        options.api_server = (!cluster.accounts.lock().unwrap().is_empty()).then(|| ApiServer {
+            url: "https://127.0.0.1:6550".to_owned(),
+            authority: "PEM".to_owned(),
+            service: std::net::SocketAddrV4::new(Ipv4Addr::new(127, 10, 128, 1), 443),
+        });
         let shared = Arc::new(Shared {
             spawner: Arc::new(Spawner::start(options.launcher.clone()).unwrap()),
             options,
