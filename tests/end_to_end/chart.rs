@@ -15,6 +15,9 @@ const NAMESPACE: &str = "switchboard-system";
 const SELECTOR: &str = "app.kubernetes.io/instance=switchboard,app.kubernetes.io/component=operator";
 /// Bound for what starts, replaces or ends whole replicas.
 const ROLLOUT: Duration = Duration::from_secs(120);
+/// What a chart like this one is made of.
+const KINDS: &str = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,deployment,replicaset,pod,service,\
+    serviceaccount,secret,configmap,persistentvolumeclaim,role,rolebinding,poddisruptionbudget,networkpolicy,lease";
 /// Biggest Secret that an API server takes.
 const MEBIBYTE: usize = 1 << 20;
 
@@ -82,12 +85,12 @@ impl Scene {
         );
     }
 
-    /// Everything in the cluster that says it is of the release, by kind and name.
+    /// Everything in the cluster that could be of the release, by kind, namespace and name; not what every namespace has.
     fn objects(&self) -> BTreeSet<String> {
-        let kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,objectstore,deployment,replicaset,pod,\
-            service,serviceaccount,secret,configmap,persistentvolumeclaim,role,rolebinding,poddisruptionbudget,networkpolicy,lease";
-        let found = self.kubectl.ok(&["get", kinds, "-A", "-o", "name", "--ignore-not-found"]);
-        found.lines().filter(|line| line.contains("switchboard") || line.contains("objectstore")).map(str::to_owned).collect()
+        let line = "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}";
+        let found = self.kubectl.ok(&["get", KINDS, "-A", "-o", line]);
+        let ours = |line: &&str| line.contains("switchboard") && !line.ends_with("/kube-root-ca.crt") && !line.ends_with("/default");
+        found.lines().filter(ours).map(str::to_owned).collect()
     }
 }
 
@@ -95,7 +98,7 @@ fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/switchboard")
 }
 
-/// The chart as an earlier version might have been: its kinds lack a column, an Operator may do less.
+/// The chart as an earlier version might have been: a short name is another.
 fn earlier(folder: &Folder) -> PathBuf {
     let to = folder.path().join("switchboard");
     copy(&chart(), &to);
@@ -187,17 +190,18 @@ fn uninstall(scene: &Scene, before: &BTreeSet<String>) {
     kubectl.ok(&["delete", "objectstore", "offsite", "--timeout=60s"]);
     println!("{}", scene.helm.ok(&["uninstall", "switchboard", "--wait", "--timeout", "2m"]));
     let kinds = "backups customers ipoffices objectstores registrations restores simulatedsystems.simulation";
-    let others = "lease.coordination.k8s.io/switchboard secret/switchboard-authority persistentvolumeclaim/switchboard-store objectstore.switchboard.dev/default";
+    let others = ["Lease", "Secret", "PersistentVolumeClaim"].into_iter().zip(["", "-authority", "-store"]);
     let expected: BTreeSet<String> = kinds
         .split(' ')
-        .map(|kind| format!("customresourcedefinition.apiextensions.k8s.io/{kind}.switchboard.dev"))
-        .chain(others.split(' ').map(str::to_owned))
+        .map(|kind| format!("CustomResourceDefinition /{kind}.switchboard.dev"))
+        .chain(others.map(|(kind, suffix)| format!("{kind} {NAMESPACE}/switchboard{suffix}")))
         .collect();
     let left = || scene.objects().difference(before).cloned().collect::<BTreeSet<_>>();
     // Pods end in their own time, and take their Leases with them.
     if !wait::reached(ROLLOUT, || left() == expected) {
         assert_eq!(left(), expected, "left by helm uninstall");
     }
+    kubectl.ok(&["get", "objectstore", "default"]);
     assert!(scene.plane.simulated_systems().is_empty(), "processes of simulated systems go on");
 }
 
