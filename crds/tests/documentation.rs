@@ -60,7 +60,8 @@ fn metrics_in_code() -> BTreeSet<String> {
 /// Words that begin with `prefix`, between `before` and `end`.
 fn words(text: &str, before: &str, prefix: &str, end: char) -> Vec<String> {
     let letter = |c: &char| c.is_ascii_lowercase() || *c == '_';
-    let after = text.split(&format!("{before}{prefix}")).skip(1);
+    let start = format!("{before}{prefix}");
+    let after = text.split(&start).skip(1);
     let named = after.filter(|part| part.trim_start_matches(|c| letter(&c)).starts_with(end));
     named.map(|part| format!("{prefix}{}", part.chars().take_while(letter).collect::<String>())).collect()
 }
