@@ -16,7 +16,8 @@ use support::{Site, soon};
 
 fn fixtures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     assert!(!folders.is_empty());
     folders
@@ -33,10 +34,13 @@ fn sessions(folder: &Path) -> Vec<Vec<Value>> {
 fn alike(recorded: &Value, now: &Value) -> bool {
     match (recorded, now) {
         (Value::Object(recorded), Value::Object(now)) => recorded.iter().all(|(name, value)| {
-            let same_word = !["type", "result", "output", "outcome", "element", "reason"].contains(&name.as_str()) || now.get(name) == Some(value);
+            let same_word =
+                !["type", "result", "output", "outcome", "element", "reason"].contains(&name.as_str()) || now.get(name) == Some(value);
             same_word && now.get(name).is_some_and(|other| alike(value, other))
         }),
-        (Value::Array(recorded), Value::Array(now)) => recorded.len() == now.len() && recorded.iter().zip(now).all(|(one, other)| alike(one, other)),
+        (Value::Array(recorded), Value::Array(now)) => {
+            recorded.len() == now.len() && recorded.iter().zip(now).all(|(one, other)| alike(one, other))
+        }
         _ => true,
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 
 #[test]
 fn the_examples_apply_once_and_then_nothing_changes() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     let count = count_objects(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples"));
     assert!(count > 10, "there are only {count} objects under examples/");
@@ -36,7 +36,7 @@ fn the_examples_apply_once_and_then_nothing_changes() {
 
 #[test]
 fn a_server_side_apply_is_merged_with_what_others_own_and_conflicts_are_named() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     let manifest = |spec: &str| {
         format!(

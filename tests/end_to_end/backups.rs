@@ -7,9 +7,9 @@ use std::process::Command;
 use harness::folder::Folder;
 use harness::kubectl::Kubectl;
 use harness::objects;
+use harness::plane::Plane;
 use harness::seaweedfs::SeaweedFs;
 use harness::store::Bucket;
-use harness::switchboard::{Ports, Switchboard};
 use serde_json::{Value, json};
 
 const SPACE: &str = "backups";
@@ -36,7 +36,7 @@ fn order(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 /// What a system has in use, as files.
-fn content(plane: &Switchboard, kubectl: &Kubectl, system: &str) -> PathBuf {
+fn content(plane: &Plane, kubectl: &Kubectl, system: &str) -> PathBuf {
     let claim = kubectl.field(SPACE, &format!("pvc/{system}-disk"), "{.metadata.uid}");
     plane.data().join("node/claims").join(claim).join("content")
 }
@@ -97,7 +97,7 @@ fn twin(content: &Path, unpacked: &Path) -> Option<PathBuf> {
 }
 
 /// The whole way, in a store.
-fn there_and_back(plane: &Switchboard, bucket: &Bucket, store: &str) {
+fn there_and_back(plane: &Plane, bucket: &Bucket, store: &str) {
     let kubectl = plane.kubectl();
     kubectl.apply(&network("hq"));
     kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
@@ -165,15 +165,15 @@ fn spoil(content: &Path) {
 
 #[test]
 fn what_is_backed_up_comes_back_byte_for_byte_from_the_embedded_store() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     plane.kubectl().apply(&objects::tenancy(SPACE));
-    there_and_back(&plane, &Bucket::of(&plane.data(), plane.ports.store), "default");
+    there_and_back(&plane, &plane.bucket(), "default");
 }
 
 #[test]
 fn what_is_backed_up_comes_back_byte_for_byte_from_seaweedfs() {
     let store = SeaweedFs::start();
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(SPACE));
     kubectl.apply(&another_store(&store.bucket));
@@ -188,7 +188,7 @@ fn with_everything_lost_but_the_store_the_same_manifests_find_their_backups_agai
     let before = scratch.path().join("before");
     let manifests: Vec<Value> = objects::tenancy(SPACE).into_iter().chain(another_store(&store.bucket)).chain(network("hq")).collect();
     let id = {
-        let plane = Switchboard::start(&[]);
+        let plane = Plane::start();
         let kubectl = plane.kubectl();
         kubectl.apply(&manifests);
         kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
@@ -201,7 +201,7 @@ fn with_everything_lost_but_the_store_the_same_manifests_find_their_backups_agai
         kubectl.field(SPACE, "backup/only", "{.status.backupId}")
     };
     // Another machine: no object, no disk, no authority of before.
-    let plane = Switchboard::start_in(Folder::new(), Ports::free(), &[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&manifests);
     kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
@@ -228,9 +228,9 @@ fn with_everything_lost_but_the_store_the_same_manifests_find_their_backups_agai
 
 #[test]
 fn of_many_orders_one_works_at_a_time_and_of_finished_ones_three_stay() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
-    let bucket = Bucket::of(&plane.data(), plane.ports.store);
+    let bucket = plane.bucket();
     kubectl.apply(&objects::tenancy(SPACE));
     kubectl.apply(&network("hq"));
     kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
@@ -263,7 +263,7 @@ fn of_many_orders_one_works_at_a_time_and_of_finished_ones_three_stay() {
 
 #[test]
 fn a_scheduled_backup_is_paused_resumed_stopped_and_deleted_and_never_changed() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(SPACE));
     kubectl.apply(&network("hq"));
@@ -292,8 +292,8 @@ fn a_scheduled_backup_is_paused_resumed_stopped_and_deleted_and_never_changed() 
 }
 
 #[test]
-fn a_restore_is_called_off_by_its_deletion_until_the_system_was_told_to_use_it_and_then_it_is_waited_for() {
-    let plane = Switchboard::start(&[]);
+fn a_restore_is_called_off_by_its_deletion_until_the_system_was_told_to_use_it_and_then_it_stays() {
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(SPACE));
     let [office, mut simulated] = network("hq");
@@ -328,10 +328,12 @@ fn a_restore_is_called_off_by_its_deletion_until_the_system_was_told_to_use_it_a
     harness::wait::until_true("the system to be told", harness::wait::SOON, || {
         !kubectl.field(SPACE, "restore/late", "{.status.applyingSince}").is_empty()
     });
-    kubectl.ok(&["delete", "restore", "late", "-n", SPACE, "--wait=false"]);
-    kubectl.wait_for_field(SPACE, "restore/late", "{.status.conditions[?(@.type==\"Deletable\")].reason}", "InProgress");
+    let refused = kubectl.run(&["delete", "restore", "late", "-n", SPACE]);
+    assert!(refused.code != 0 && refused.error.contains("restore late is in progress and cannot be deleted"), "{}", refused.error);
     assert_eq!(kubectl.field(SPACE, "ipo/hq", "{.status.operation.name}"), "late", "the lock is kept");
-    kubectl.ok(&["wait", "restore/late", "-n", SPACE, "--for=delete", "--timeout=60s"]);
+    // It ends by itself, as the refusal says, and can be deleted then.
+    kubectl.ok(&["wait", "restore/late", "-n", SPACE, "--for=jsonpath={.status.completionTime}", "--timeout=60s"]);
+    kubectl.ok(&["delete", "restore", "late", "-n", SPACE, "--timeout=20s"]);
     assert_eq!(differences(&before, &in_use), "");
     assert_ne!(starts(), started);
     harness::wait::until_true("the lock to be free", harness::wait::SOON, unlocked);

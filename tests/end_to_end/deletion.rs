@@ -1,12 +1,12 @@
 //! Deletion always finishes, or says why not; and leaves nothing behind.
 
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 use harness::{objects, processes, wait};
 use serde_json::json;
 
 #[test]
 fn deleting_systems_customers_and_namespaces_leaves_neither_objects_nor_processes() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     for namespace in ["going", "staying"] {
         kubectl.apply(&objects::tenancy(namespace));

@@ -2,12 +2,12 @@
 
 use harness::kubectl::documents;
 use harness::objects;
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 use serde_json::json;
 
 #[test]
 fn objects_are_made_and_changed_by_hand_and_the_system_follows() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     let tenancy = documents(&objects::tenancy("by-hand"));
     let created = kubectl.ok_with(&["create", "-f", "-"], &tenancy, &[]);

@@ -2,7 +2,7 @@
 
 use harness::kubectl::{Kubectl, documents};
 use harness::objects;
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 use serde_json::{Value, json};
 
 fn server(name: &str, role: &str) -> Value {
@@ -11,7 +11,7 @@ fn server(name: &str, role: &str) -> Value {
 
 #[test]
 fn what_cannot_be_right_is_refused_with_the_rule_it_breaks() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy("rules"));
     let office = |spec: Value| objects::ip_office("rules", "office", &spec);
@@ -112,7 +112,7 @@ fn wait_for_reason(kubectl: &Kubectl, name: &str, kind: &str, reason: &str) -> S
 
 #[test]
 fn what_only_the_operator_can_tell_is_a_condition_and_goes_with_its_cause() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy("conditions"));
     kubectl.apply(&objects::system("conditions", "well"));

@@ -3,11 +3,13 @@
 
 mod apply;
 mod backups;
+mod chart;
 mod crash;
 mod deletion;
 mod edits;
 mod first_steps;
 mod gateway_abuse;
+mod image;
 mod invalid_objects;
 mod matrix;
 mod messages;
@@ -15,5 +17,9 @@ mod monitoring;
 mod operations;
 mod policies;
 mod registration;
+mod roles;
 mod services;
 mod start_up;
+mod store_command;
+mod support_bundle;
+mod upgrade;

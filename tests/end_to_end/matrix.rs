@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::kubectl::Kubectl;
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 use harness::{objects, wait};
 use model::connectivity::Message;
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ fn wait_for(kubectl: &Kubectl, what: &str, expected: &[(String, String)]) {
 
 #[test]
 fn every_message_follows_from_its_causes_and_goes_with_them() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(SPACE));
     kubectl.apply(&[json!({

@@ -1,6 +1,7 @@
 //! From cause to message and back: every cause is set in a SimulatedSystem or on the way to it, and the message follows at the IPOffice.
 
 use harness::objects;
+use harness::plane::Plane;
 use harness::switchboard::Switchboard;
 use harness::{kubectl::Kubectl, processes, wait};
 use rustix::process::Signal;
@@ -22,7 +23,7 @@ fn account(wrong: Value) -> Value {
 
 #[test]
 fn each_cause_gives_its_message_and_colour_and_taking_it_back_brings_green() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy("causes"));
     kubectl.apply(&objects::system("causes", "office"));
@@ -64,7 +65,7 @@ fn each_cause_gives_its_message_and_colour_and_taking_it_back_brings_green() {
 
 #[test]
 fn credentials_versions_switches_and_restarts_give_their_messages() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy("causes"));
     kubectl.apply(&[

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use harness::dialer::{HOME, Subscription, certificate_request};
 use harness::kubectl::Kubectl;
-use harness::switchboard::Switchboard;
+use harness::plane::Plane;
 use harness::{metrics, objects, wait};
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ fn wait_until_there(kubectl: &Kubectl, name: &str) {
 
 #[test]
 fn an_undeclared_system_waits_is_approved_turns_green_and_does_not_come_back_once_it_is_removed() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(NAMESPACE));
     kubectl.apply(&[undeclared("shop", "shop1")]);
@@ -104,7 +104,7 @@ fn an_undeclared_system_waits_is_approved_turns_green_and_does_not_come_back_onc
 
 #[test]
 fn an_automatic_customer_lets_systems_in_and_takes_its_registrations_with_it() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(NAMESPACE));
     kubectl.apply(&[undeclared("early", "early")]);
@@ -126,7 +126,7 @@ fn an_automatic_customer_lets_systems_in_and_takes_its_registrations_with_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_code_causes_no_object_and_a_denied_system_is_told_so() {
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(NAMESPACE));
     let subscription = Subscription::read(&kubectl, NAMESPACE, "acme");
@@ -167,7 +167,7 @@ async fn a_wrong_code_causes_no_object_and_a_denied_system_is_told_so() {
 async fn a_right_code_causes_a_hundred_registrations_by_a_hundred_writes_and_then_clear_refusals() {
     const SYSTEMS: usize = 150;
     const MOST: usize = 100;
-    let plane = Switchboard::start(&[]);
+    let plane = Plane::start();
     let kubectl = plane.kubectl();
     kubectl.apply(&objects::tenancy(NAMESPACE));
     let subscription = Subscription::read(&kubectl, NAMESPACE, "acme");

@@ -1,0 +1,86 @@
+//! The plane that a test of behaviour runs on: the embedded one, or any other API server. The same test code runs on each.
+
+use std::path::PathBuf;
+
+use crate::api_server::ApiServer;
+use crate::kubectl::Kubectl;
+use crate::metrics::Measured;
+use crate::processes::{self, ProcessId};
+use crate::store::Bucket;
+use crate::switchboard::Switchboard;
+
+/// Folder with `kube-apiserver` and `etcd` (and `kube-controller-manager`, where it is there), as envtest names it.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// A plane with the operator, an object store and a node for simulated systems.
+#[derive(Debug)]
+pub enum Plane {
+    /// `switchboard up`.
+    Embedded(Switchboard),
+    /// A kube-apiserver, with everything else beside it.
+    Server(Box<ApiServer>),
+}
+
+impl Plane {
+    /// Starts the plane that the environment asks for, and waits until it is ready.
+    pub fn start() -> Self {
+        match std::env::var_os(ASSETS).filter(|assets| !assets.is_empty()) {
+            Some(assets) => Self::Server(Box::new(ApiServer::start(&PathBuf::from(assets)))),
+            None => Self::Embedded(Switchboard::start(&[])),
+        }
+    }
+
+    /// kubectl for it.
+    pub fn kubectl(&self) -> Kubectl {
+        match self {
+            Self::Embedded(plane) => plane.kubectl(),
+            Self::Server(server) => server.kubectl(),
+        }
+    }
+
+    /// Folder with the disks of simulated systems (`node/claims`) and their logs (`node/pods`).
+    pub fn data(&self) -> PathBuf {
+        match self {
+            Self::Embedded(plane) => plane.data(),
+            Self::Server(server) => server.data(),
+        }
+    }
+
+    /// What the operator wrote so far.
+    pub fn log(&self) -> String {
+        match self {
+            Self::Embedded(plane) => plane.log(),
+            Self::Server(server) => server.log(),
+        }
+    }
+
+    /// The bucket of the ObjectStore `default`.
+    pub fn bucket(&self) -> Bucket {
+        let port = match self {
+            Self::Embedded(plane) => plane.ports.store,
+            Self::Server(server) => server.ports.store,
+        };
+        Bucket::of(&self.data(), port)
+    }
+
+    /// Processes of its simulated systems.
+    pub fn simulated_systems(&self) -> Vec<ProcessId> {
+        processes::simulated_systems(&self.data())
+    }
+}
+
+impl Measured for Plane {
+    fn metrics_port(&self) -> u16 {
+        match self {
+            Self::Embedded(plane) => plane.metrics_port(),
+            Self::Server(server) => server.ports.metrics,
+        }
+    }
+
+    fn requests(&self) -> (&'static str, String) {
+        match self {
+            Self::Embedded(plane) => plane.requests(),
+            Self::Server(server) => ("apiserver_request_total", server.kubectl().ok(&["get", "--raw", "/metrics"])),
+        }
+    }
+}
