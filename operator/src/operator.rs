@@ -94,6 +94,7 @@ impl Operator {
         registry: Registry,
         ready: Option<oneshot::Sender<()>>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        let client = runtime::client_metrics::counted(&registry, &client)?;
         let (caches, feeds) = Caches::new();
         let known_codes = Arc::new(EnrolmentCodes::default());
         let directory = Arc::new(KubernetesDirectory::new(client.clone(), Arc::clone(&caches), Arc::clone(&known_codes)));

@@ -8,6 +8,7 @@
 //! | [`watch`] | watches that one undecodable object cannot stop |
 //! | [`status`] | status by server-side apply, written only where it differs |
 //! | [`events`] | Kubernetes Events, once per transition |
+//! | [`client_metrics`] | the requests of a process to the Kubernetes API |
 //! | [`metrics`] | the metrics every controller has |
 //! | [`process_metrics`] | the metrics every process has |
 //! | [`logging`] | structured logs whose level changes at run time |
@@ -23,6 +24,7 @@
 //! | [`tasks`] | tasks that are all joined: one that dies ends the process |
 
 pub mod cache;
+pub mod client_metrics;
 pub mod controller;
 pub mod election;
 pub mod events;
