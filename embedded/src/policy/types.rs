@@ -11,8 +11,11 @@ use crate::schema::{Expression, Names, Wanted};
 /// Most kinds the expressions of a policy are checked against; the figure is that of Kubernetes.
 const MOST_KINDS: usize = 10;
 
-/// Fills in the status of a policy: `kinds` are those whose resources its rules name.
-pub(crate) fn observe(policy: &mut Value, find: &dyn Fn(&str, &str, &str) -> Option<Arc<Resource>>) {
+/// Finds the kind of a group, version and plural.
+type Find<'f> = dyn Fn(&str, &str, &str) -> Option<Arc<Resource>> + 'f;
+
+/// Fills in the status of a policy: `find` knows the kinds whose resources its rules name.
+pub(crate) fn observe(policy: &mut Value, find: &Find<'_>) {
     let kinds = named_kinds(&policy["spec"], find);
     let warnings = warnings(&policy["spec"], &kinds);
     let mut checking = json!({});
@@ -28,7 +31,7 @@ pub(crate) fn observe(policy: &mut Value, find: &dyn Fn(&str, &str, &str) -> Opt
 }
 
 /// The kinds that the rules name without an asterisk.
-fn named_kinds(spec: &Value, find: &dyn Fn(&str, &str, &str) -> Option<Arc<Resource>>) -> Vec<Arc<Resource>> {
+fn named_kinds(spec: &Value, find: &Find<'_>) -> Vec<Arc<Resource>> {
     let mut kinds: Vec<Arc<Resource>> = Vec::new();
     for rule in items(&spec["matchConstraints"]["resourceRules"]) {
         for group in items(&rule["apiGroups"]) {
