@@ -39,6 +39,7 @@ fn run(root: &Path, arguments: &[&str]) -> Output {
             .arg("/usr/bin/switchboard")
             .args(arguments)
             .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .output()
             .unwrap();
     }
@@ -99,7 +100,7 @@ fn the_image_is_the_same_every_time_follows_the_layout_and_its_program_runs_with
     }
     let credentials = if rustix::process::geteuid().is_root() { PathBuf::from("/tmp/credentials") } else { root.join("tmp/credentials") };
     let credentials = format!("--credentials={}", credentials.display());
-    let asked = run(&root, &["catalogue", "--endpoint=https://localhost:1", "--bucket=none", &credentials]);
+    let asked = run(&root, &["catalogue", "--endpoint=https://127.0.0.1:1", "--bucket=none", &credentials]);
     let error = String::from_utf8_lossy(&asked.stderr).into_owned();
     assert!(error.to_lowercase().contains("connect"), "{error}");
 }

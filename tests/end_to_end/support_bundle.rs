@@ -86,6 +86,9 @@ fn plant(plane: &Switchboard) {
     ]);
     kubectl.apply(&[careless_pod()]);
     kubectl.wait(SPACE, "ipo/hq", "condition=Ready");
+    wait::until_true("the Event of the connection", wait::SOON, || {
+        kubectl.ok(&["events", "-n", SPACE, "--for", "ipo/hq"]).contains("ConnectionSuccessful")
+    });
     wait::until_true("the careless pod to end", wait::SOON, || kubectl.field(OPERATOR, "pod/careless", "{.status.phase}") == "Failed");
 }
 
