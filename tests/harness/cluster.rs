@@ -45,6 +45,11 @@ impl Cluster {
         Self { client, runtime }
     }
 
+    /// Its client.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Waits for something asynchronous.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)

@@ -49,7 +49,8 @@ impl Kubectl {
         Self { program: program(), kubeconfig: kubeconfig.to_owned(), cache: cache.to_owned() }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A call that is not started yet, for those who run it in their own way.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--cache-dir").arg(&self.cache).args(arguments);
         command.env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.cache).env_remove("KUBERNETES_SERVICE_HOST");
