@@ -196,13 +196,24 @@ fn uninstall(scene: &Scene, before: &BTreeSet<String>) {
         .map(|kind| format!("CustomResourceDefinition /{kind}.switchboard.dev"))
         .chain(others.map(|(kind, suffix)| format!("{kind} {NAMESPACE}/switchboard{suffix}")))
         .collect();
-    let left = || scene.objects().difference(before).cloned().collect::<BTreeSet<_>>();
-    // Pods end in their own time, and take their Leases with them.
+    // Replicas cannot delete their own Leases: their rights went before they did.
+    let of_a_replica = format!("Lease {NAMESPACE}/switchboard-replica-");
+    let left = || scene.objects().difference(before).filter(|line| !line.starts_with(&of_a_replica)).cloned().collect::<BTreeSet<_>>();
+    // Pods end in their own time.
     if !wait::reached(ROLLOUT, || left() == expected) {
         assert_eq!(left(), expected, "left by helm uninstall");
     }
     kubectl.ok(&["get", "objectstore", "default"]);
+    remove_the_rest(kubectl);
     assert!(scene.plane.simulated_systems().is_empty(), "processes of simulated systems go on");
+}
+
+/// As the notes say.
+fn remove_the_rest(kubectl: &Kubectl) {
+    kubectl.ok(&["delete", "crd", "-l", "app.kubernetes.io/part-of=switchboard", "--timeout=60s"]);
+    kubectl.ok(&["delete", "secret/switchboard-authority", "lease/switchboard", "-n", NAMESPACE]);
+    kubectl.ok(&["delete", "lease", "-l", "switchboard.dev/replica-of=switchboard", "-n", NAMESPACE]);
+    kubectl.ok(&["delete", "namespace", NAMESPACE, "--timeout=60s"]);
 }
 
 #[test]

@@ -100,7 +100,13 @@ fn kubectl_auth_can_i_equals_the_table_for_every_role_and_every_cell() {
             "{:<14} {:<45} {}",
             cell.role.title(),
             cell.action.title().chars().take(45).collect::<String>(),
-            if expected { "yes" } else { "no" }
+            if expected {
+                "yes"
+            } else if cell.unexpressed().is_some() {
+                "withheld"
+            } else {
+                "no"
+            }
         );
     }
     println!("{cells} cells, {} questions to kubectl auth can-i", told.len());
