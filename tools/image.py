@@ -181,6 +181,14 @@ def compact(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
+def in_full(tag):
+    """The name as a kubelet asks for it: one without a registry is Docker's own."""
+    first = tag.partition("/")[0]
+    if "/" in tag and ("." in first or ":" in first or first == "localhost"):
+        return tag
+    return "docker.io/" + (tag if "/" in tag else f"library/{tag}")
+
+
 def make_archive(program, tag, output):
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     with tempfile.TemporaryDirectory() as folder:
@@ -194,11 +202,11 @@ def make_archive(program, tag, output):
     config = archive.blob(compact(configuration(stored["digest"], epoch)), f"{media}.config.v1+json")
     manifest = {"schemaVersion": 2, "mediaType": f"{media}.manifest.v1+json", "config": config, "layers": [stored]}
     described = archive.blob(compact(manifest), f"{media}.manifest.v1+json")
-    described["annotations"] = {"io.containerd.image.name": tag, "org.opencontainers.image.ref.name": tag.rsplit(":", 1)[-1]}
+    described["annotations"] = {"io.containerd.image.name": in_full(tag), "org.opencontainers.image.ref.name": tag.rsplit(":", 1)[-1]}
     archive.add("oci-layout", compact({"imageLayoutVersion": "1.0.0"}))
     archive.add("index.json", compact({"schemaVersion": 2, "mediaType": f"{media}.index.v1+json", "manifests": [described]}))
     path = {part: f"blobs/sha256/{blob['digest'][7:]}" for part, blob in (("config", config), ("layer", stored))}
-    archive.add("manifest.json", compact([{"Config": path["config"], "RepoTags": [tag], "Layers": [path["layer"]]}]))
+    archive.add("manifest.json", compact([{"Config": path["config"], "RepoTags": [in_full(tag)], "Layers": [path["layer"]]}]))
     archive.tar.close()
     print(f"{output}: {tag}, {output.stat().st_size / 1e6:.1f} MB, {described['digest']}")
 

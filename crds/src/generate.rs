@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions, made from the types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::CustomResourceExt as _;
 
@@ -13,6 +13,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     for version in all.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             drop_defaults_in_lists(schema, false);
+            drop_unknown_formats(schema);
         }
     }
     all
@@ -60,6 +61,18 @@ fn drop_defaults_in_lists(schema: &mut JSONSchemaProps, in_list: bool) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         drop_defaults_in_lists(items, true);
+    }
+}
+
+/// Kubernetes knows no unsigned formats and warns of each; the bounds of such a number stand beside it.
+fn drop_unknown_formats(schema: &mut JSONSchemaProps) {
+    schema.format.take_if(|format| format.starts_with("uint"));
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(drop_unknown_formats);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        drop_unknown_formats(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        drop_unknown_formats(values);
     }
 }
 
@@ -140,6 +153,18 @@ mod tests {
                         assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{at} needs maxLength");
                     }
                     _ => {}
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn every_format_is_one_that_a_server_knows() {
+        for definition in all() {
+            let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+            walk(&serde_json::to_value(schema).unwrap(), &definition.spec.names.kind, &mut |value, path| {
+                if let Some(format) = value["format"].as_str() {
+                    assert!(["int32", "int64", "double", "date-time", "byte"].contains(&format), "{path}: a server warns of the format {format}");
                 }
             });
         }
