@@ -125,8 +125,84 @@ fn read(secret: &Secret, place: &str) -> Result<Authorities, AuthoritiesError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+
     use super::*;
+
+    /// An API server with one Secret, which another replica may make between a look and a create.
+    #[derive(Clone, Default)]
+    struct Server(Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        secret: Option<serde_json::Value>,
+        comes_meanwhile: Option<serde_json::Value>,
+        writes: usize,
+    }
+
+    impl Server {
+        fn client(&self) -> Client {
+            let server = self.clone();
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let server = server.clone();
+                async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+            });
+            Client::new(service, "ns")
+        }
+
+        async fn answer(&self, request: Request<Body>) -> Response<Body> {
+            let (head, body) = request.into_parts();
+            let sent = body.collect().await.unwrap().to_bytes();
+            let mut state = self.0.lock().unwrap();
+            let (code, answer) = match (head.method, state.secret.clone()) {
+                (Method::GET, Some(secret)) => (200, secret),
+                (Method::GET, None) => {
+                    state.secret = state.comes_meanwhile.take();
+                    (404, failure(404, "NotFound"))
+                }
+                (Method::POST, Some(_)) => (409, failure(409, "AlreadyExists")),
+                (Method::POST, None) => {
+                    state.writes += 1;
+                    let secret: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+                    state.secret = Some(secret.clone());
+                    (201, secret)
+                }
+                (method, _) => panic!("a Secret that is never overwritten got a {method}"),
+            };
+            Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap()
+        }
+    }
+
+    fn failure(code: u16, reason: &str) -> serde_json::Value {
+        serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": reason})
+    }
+
+    #[tokio::test]
+    async fn the_authority_of_an_operator_that_was_alone_is_taken_over_once_and_all_replicas_use_it() {
+        let server = Server::default();
+        let before = Authority::create().unwrap();
+        let trusted = before.certificate_pem().to_owned();
+        let first = load_or_create(&server.client(), "ns", "com", Some(before)).await.unwrap();
+        assert_eq!(first.systems.certificate_pem(), trusted);
+        let second = load_or_create(&server.client(), "ns", "com", Some(Authority::create().unwrap())).await.unwrap();
+        assert_eq!((second.systems.certificate_pem(), server.0.lock().unwrap().writes), (trusted.as_str(), 1));
+        assert_eq!(first.replicas.certificate_pem(), second.replicas.certificate_pem());
+    }
+
+    #[tokio::test]
+    async fn of_two_replicas_that_start_at_once_one_makes_the_secret_and_both_use_it() {
+        let (server, faster) = (Server::default(), Server::default());
+        let theirs = load_or_create(&faster.client(), "ns", "com", None).await.unwrap();
+        server.0.lock().unwrap().comes_meanwhile = faster.0.lock().unwrap().secret.clone();
+        let ours = load_or_create(&server.client(), "ns", "com", None).await.unwrap();
+        assert_eq!(ours.systems.certificate_pem(), theirs.systems.certificate_pem());
+        assert_eq!(server.0.lock().unwrap().writes, 0);
+    }
 
     #[test]
     fn what_was_kept_is_read_and_what_is_damaged_is_said() {

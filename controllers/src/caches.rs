@@ -1,5 +1,8 @@
 //! One watch a kind, shared by all controllers, the gateway's directory and the metrics.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
