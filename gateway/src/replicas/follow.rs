@@ -40,18 +40,17 @@ pub(super) async fn follow(replicas: Arc<Replicas>, name: String, address: Socke
     let mut wait = AGAIN.0;
     let mut last = None;
     loop {
-        let broken = match session(&replicas, &name, address).await {
-            Ok(broken) => {
-                wait = AGAIN.0;
-                tracing::info!(replica = name, reason = %broken, "the sessions of another replica are not followed any more; it is dialled again");
-                last = None;
-                broken
+        match session(&replicas, &name, address).await {
+            Ok(reason) => {
+                tracing::info!(replica = name, %reason, "the sessions of another replica are not followed any more; it is dialled again");
+                (wait, last) = (AGAIN.0, None);
             }
-            Err(broken) => broken,
-        };
-        if last.as_ref() != Some(&broken) {
-            tracing::debug!(replica = name, %address, reason = %broken, "another replica cannot be reached");
-            last = Some(broken);
+            // Said once, however often it is tried.
+            Err(reason) if last.as_ref() != Some(&reason) => {
+                tracing::info!(replica = name, %address, %reason, "another replica cannot be reached yet; it is dialled again and again");
+                last = Some(reason);
+            }
+            Err(_) => {}
         }
         sleep(wait).await;
         wait = (wait * 2).min(AGAIN.1);
