@@ -7,7 +7,7 @@ use archive::digest::Sha256;
 use harness::cluster::Cluster;
 use serde_json::Value;
 
-use crate::scene::{NAMESPACE, SYSTEM, Scene};
+use crate::scene::{NAMESPACE, SYSTEM, Stage};
 
 /// Its files, by path, with the digests of their bytes.
 pub type Files = BTreeMap<String, String>;
@@ -17,7 +17,7 @@ pub struct Disk(PathBuf);
 
 impl Disk {
     /// Of the scene's system.
-    pub fn of(scene: &Scene) -> Self {
+    pub fn of(scene: &Stage) -> Self {
         Self(scene.plane.data().join("node/claims").join(claim(&scene.cluster)))
     }
 

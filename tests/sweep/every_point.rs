@@ -59,7 +59,7 @@ fn scene() -> Scene {
 /// Goes on with the operator after it was killed.
 fn keep_running(scene: &mut Scene) {
     if !scene.operator.runs() {
-        scene.operator.start_again(&scene.plane);
+        scene.start_operator_again();
     }
 }
 

@@ -6,4 +6,5 @@ mod bad_days;
 mod content;
 mod end_state;
 mod every_point;
+mod replicas;
 mod scene;

@@ -1,5 +1,6 @@
 //! A plane, an operator in a process of its own, one system that is green, and proxies before everything.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,24 @@ pub const LONG: Duration = Duration::from_secs(120);
 pub struct Scene {
     /// The operator.
     pub operator: Operator,
+    stage: Stage,
+}
+
+impl Deref for Scene {
+    type Target = Stage;
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
+/// Everything but the operator. The fields end in this order.
+pub struct Stage {
     /// Between the operator and the API server.
     pub api: Proxy,
     /// Between the operator and the object store.
@@ -42,13 +61,13 @@ pub struct Scene {
 }
 
 /// What `up` wrote into its kubeconfig.
-struct Way {
-    server: std::net::SocketAddr,
-    authority: String,
-    token: String,
+pub struct Way {
+    pub server: std::net::SocketAddr,
+    pub authority: String,
+    pub token: String,
 }
 
-fn way(plane: &Switchboard) -> Way {
+pub fn way(plane: &Switchboard) -> Way {
     use base64::Engine as _;
     let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
     let cluster = kubeconfig.clusters[0].cluster.as_ref().unwrap();
@@ -60,8 +79,8 @@ fn way(plane: &Switchboard) -> Way {
 }
 
 /// The kubeconfig that leads through the proxy.
-fn kubeconfig(plane: &Switchboard, proxy: &Proxy, token: &str) -> PathBuf {
-    let path = plane.data().with_file_name("kubeconfig-by-proxy");
+pub fn kubeconfig(plane: &Switchboard, proxy: &Proxy, token: &str, name: &str) -> PathBuf {
+    let path = plane.data().with_file_name(name);
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
         "clusters": [{"name": "proxy", "cluster": {"server": proxy.url()}}],
@@ -75,6 +94,23 @@ fn kubeconfig(plane: &Switchboard, proxy: &Proxy, token: &str) -> PathBuf {
 impl Scene {
     /// One with a system that has these causes, and an operator with these options. Waits until all is green.
     pub fn new(causes: &Value, options: &[&str]) -> Self {
+        let (stage, token) = Stage::new();
+        let operator = Operator::start(&stage.plane, &kubeconfig(&stage.plane, &stage.api, &token, "kubeconfig-by-proxy"), options);
+        let scene = Self { operator, stage };
+        scene.add_system(SYSTEM, causes);
+        scene.wait_until_green();
+        scene
+    }
+
+    /// Starts the operator again after it was killed, and waits until it is ready.
+    pub fn start_operator_again(&mut self) {
+        self.operator.start_again(&self.stage.plane);
+    }
+}
+
+impl Stage {
+    /// With a store, and without an operator and systems. Also returns the token of whoever may do anything.
+    pub fn new() -> (Self, String) {
         let plane = Switchboard::start(&["--bare"]);
         let kubectl = plane.kubectl();
         let definitions = std::process::Command::new(program()).arg("crds").output().unwrap();
@@ -89,17 +125,24 @@ impl Scene {
         let objects = objects_of(&format!("https://{store_address}"), &way.authority, key.trim());
         kubectl.apply(&objects::tenancy(NAMESPACE));
         kubectl.apply(&[store_secret(key.trim()), object_store(&store.url(), &transfers.url())]);
-        let operator = Operator::start(&plane, &kubeconfig(&plane, &api, &way.token), options);
-        let remote = json!({"remoteOperations": {"centralizedManagement": true, "remoteUpgradeBackup": true}});
-        kubectl.apply(&[objects::ip_office(NAMESPACE, SYSTEM, &remote), objects::simulated_system(NAMESPACE, SYSTEM, causes)]);
         let cluster = Cluster::new(&plane.kubeconfig());
-        let scene = Self { operator, api, store, transfers, objects, cluster, plane };
+        (Self { api, store, transfers, objects, cluster, plane }, way.token)
+    }
+
+    /// One more system, which is a simulated one.
+    pub fn add_system(&self, name: &str, causes: &Value) {
+        let remote = json!({"remoteOperations": {"centralizedManagement": true, "remoteUpgradeBackup": true}});
+        let objects = [objects::ip_office(NAMESPACE, name, &remote), objects::simulated_system(NAMESPACE, name, causes)];
+        self.plane.kubectl().apply(&objects);
+    }
+
+    /// Waits until the store can be used, and the system is as it is ordered.
+    pub fn wait_until_green(&self) {
         wait::until_true("a store that is ready", wait::SOON, || {
-            scene.cluster.get("", "objectstores", "default").is_some_and(|store| condition(&store, "Ready").starts_with("True"))
+            self.cluster.get("", "objectstores", "default").is_some_and(|store| condition(&store, "Ready").starts_with("True"))
         });
-        wait::until_true("settings on the system", LONG, || scene.system()["status"]["remoteOperations"]["remoteUpgradeBackup"] == true);
-        scene.wait_until_settled();
-        scene
+        wait::until_true("settings on the system", LONG, || self.system()["status"]["remoteOperations"]["remoteUpgradeBackup"] == true);
+        self.wait_until_settled();
     }
 
     /// The object of the system.

@@ -12,13 +12,13 @@ use harness::proxy::Fate;
 use serde_json::{Value, json};
 
 use crate::content::{Disk, Files};
-use crate::scene::Scene;
+use crate::scene::{Scene, Stage};
 
 /// Seconds without progress after which operators give up that are started with [`IMPATIENT`].
 const IMPATIENT: [&str; 1] = ["--give-up-after=4"];
 
 /// Causes of a Server Edition with a little of everything, that is back quickly.
-fn small() -> Value {
+pub(crate) fn small() -> Value {
     json!({
         "profile": "Server Edition", "restore": {"outageSeconds": 1}, "logging": {"linesPerMinute": 0},
         "content": {"extensions": 4, "mailboxes": 1, "messagesPerMailbox": 1, "messageKilobytes": 2, "prompts": 1, "promptKilobytes": 2},
@@ -26,7 +26,7 @@ fn small() -> Value {
 }
 
 /// The same with 50 MB in it, of which a second moves so many kilobytes.
-fn large(kilobytes_per_second: u32) -> Value {
+pub(crate) fn large(kilobytes_per_second: u32) -> Value {
     let mut causes = small();
     causes["content"]["fillerMegabytes"] = json!(50);
     causes["faults"] = json!({"transfers": {"kilobytesPerSecond": kilobytes_per_second}});
@@ -53,7 +53,7 @@ fn backed_up(scene: &Scene, name: &str) -> String {
 }
 
 /// The bytes in the store are those of the elements that the backup names, every one, once, and nothing else lies there.
-fn assert_whole(scene: &Scene, backups: &[&str]) {
+pub(crate) fn assert_whole(scene: &Stage, backups: &[&str]) {
     let (keys, uploads) = scene.keys();
     assert!(uploads.is_empty(), "unfinished uploads: {uploads:?}");
     let mut expected = 0;

@@ -18,7 +18,7 @@ fn an_operator_killed_in_the_middle_of_an_upload_leaves_it_to_the_next_which_put
     scene.order_backup("first", &json!({}));
     wait::until_true("the first part in the store", wait::SOON, || scene.transfers.changes().iter().any(|part| part.status == Some(200)));
     scene.operator.kill();
-    scene.operator.start_again(&scene.plane);
+    scene.start_operator_again();
     scene.wait_until("backups", "first", "Completed", "Stored");
     let done = scene.transfers.changes().iter().filter(|part| part.status == Some(200)).count();
     let needed = scene.keys().0.len() + 3;
@@ -39,7 +39,7 @@ fn an_operator_killed_again_and_again_ends_a_restore_with_one_restart_of_the_sys
     for round in 0..6_u32 {
         wait::observe(Duration::from_millis(u64::from(150 * (round % 3))));
         scene.operator.kill();
-        scene.operator.start_again(&scene.plane);
+        scene.start_operator_again();
     }
     scene.wait_until("restores", "back", "Completed", "Restored");
     assert!(disk.files() == files, "restored byte for byte");

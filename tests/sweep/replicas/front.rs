@@ -1,0 +1,111 @@
+//! What a Service is in a cluster: one address that systems dial, before several replicas, of which only those that are ready get connections.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// How often a replica is asked whether it is ready, and how long it may take to answer.
+const PROBE: Duration = Duration::from_millis(300);
+
+/// A replica behind it.
+struct Backend {
+    gateway: SocketAddr,
+    probes: SocketAddr,
+    ready: bool,
+    chosen: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    backends: Mutex<Vec<Backend>>,
+    next: AtomicUsize,
+}
+
+/// A running front. Ends with this value, and its connections with it.
+pub struct Front {
+    /// Where systems dial.
+    pub port: u16,
+    shared: Arc<Shared>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Front {
+    /// One with nothing behind it yet.
+    ///
+    /// # Panics
+    /// There is no free port.
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let (port, shared) = (listener.local_addr().unwrap().port(), Arc::new(Shared::default()));
+        runtime.spawn(accept(listener, Arc::clone(&shared)));
+        runtime.spawn(probe(Arc::clone(&shared)));
+        Self { port, shared, _runtime: runtime }
+    }
+
+    /// One more replica.
+    pub fn add(&self, gateway: u16, probes: u16) {
+        let [gateway, probes] = [gateway, probes].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        self.with(|backends| backends.push(Backend { gateway, probes, ready: false, chosen: true }));
+    }
+
+    /// From now on only these of the replicas get new connections, however ready the others are.
+    pub fn only(&self, gateways: &[u16]) {
+        self.with(|backends| backends.iter_mut().for_each(|backend| backend.chosen = gateways.contains(&backend.gateway.port())));
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Backend>) -> T) -> T {
+        work(&mut self.shared.backends.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn probe(shared: Arc<Shared>) {
+    loop {
+        let all: Vec<SocketAddr> = {
+            let backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
+            backends.iter().map(|backend| backend.probes).collect()
+        };
+        for probes in all {
+            let ready = timeout(PROBE, is_ready(probes)).await.unwrap_or(false);
+            let mut backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
+            backends.iter_mut().filter(|backend| backend.probes == probes).for_each(|backend| backend.ready = ready);
+        }
+        tokio::time::sleep(PROBE).await;
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address).await else { return false };
+    if stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.is_err() {
+        return false;
+    }
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.is_ok() && answer.ends_with(b"200")
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(forward(stream, Arc::clone(&shared)));
+    }
+}
+
+async fn forward(mut stream: TcpStream, shared: Arc<Shared>) {
+    let behind = {
+        let backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready: Vec<SocketAddr> =
+            backends.iter().filter(|backend| backend.ready && backend.chosen).map(|backend| backend.gateway).collect();
+        let next = shared.next.fetch_add(1, Ordering::Relaxed);
+        // Each in turn, and not so that who comes twice, to enrol and to connect, always meets the same two in the same order.
+        ready.get((next + next / 2) % ready.len().max(1)).copied()
+    };
+    // Nobody is ready: the connection ends, as it does in a cluster.
+    let Some(behind) = behind else { return };
+    let Ok(mut to) = TcpStream::connect(behind).await else { return };
+    let _ = (stream.set_nodelay(true), to.set_nodelay(true));
+    let _ = copy_bidirectional(&mut stream, &mut to).await;
+}
