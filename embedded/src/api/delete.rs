@@ -177,7 +177,7 @@ impl Api {
         Ok(())
     }
 
-    /// POST of an `Eviction`: a deletion of the pod. Nothing here counts disruptions.
+    /// POST of an `Eviction`: a deletion of the pod, if its disruption budget allows it.
     pub(super) async fn evict(&self, call: &Call, target: &Target) -> Result<Answer, Status> {
         let eviction = decode_body(call, "Eviction")?;
         let inner = Call::new(http::Request::new(eviction["deleteOptions"].to_string().into()), &call.user);
@@ -185,6 +185,7 @@ impl Api {
         options.dry_run |= call.dry_run();
         let pod = Target { subresource: String::new(), ..target.clone() };
         self.admit_body(call, target, Operation::Create, &eviction)?;
+        self.allow_eviction(&pod, options.dry_run).await?;
         self.delete_object(&pod, &options, None).await?;
         Ok(respond::value(
             201,

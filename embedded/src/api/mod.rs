@@ -6,7 +6,7 @@
 //! | `routing`, `registry` | from a path to a kind |
 //! | [`authorize`], `access`, `escalation` | may this user do this |
 //! | `read`, `watch`, `selectors`, `table`, `view` | GET |
-//! | `write`, `patch`, `delete`, `scale`, `admission`, `metadata` | everything that changes objects |
+//! | `write`, `patch`, `delete`, `eviction`, `scale`, `admission`, `metadata` | everything that changes objects |
 //! | `policies` | what admission policies are asked |
 //! | `kinds`, `services` | what single built-in kinds do differently |
 //! | `crd`, `cleanup` | CustomResourceDefinitions, and how they go |
@@ -26,6 +26,7 @@ mod crd;
 mod delete;
 mod discovery;
 mod escalation;
+mod eviction;
 mod exec;
 mod kinds;
 mod logs;

@@ -9,13 +9,13 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Error, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::index::Index;
+use super::telling::{News, Teller};
 
 /// Requests for one workload at the same time.
 pub const AT_ONCE: usize = 16;
@@ -69,14 +69,13 @@ pub fn whole_seconds(time: Timestamp) -> Option<Time> {
 pub struct Context {
     client: Client,
     index: Arc<Mutex<Index>>,
-    recorder: Recorder,
+    teller: Teller,
 }
 
 impl Context {
     /// For the controller of this name.
-    pub fn new(client: Client, index: Arc<Mutex<Index>>, controller: &str) -> Self {
-        let reporter = Reporter { controller: controller.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, index }
+    pub fn new(client: Client, index: Arc<Mutex<Index>>, controller: &'static str) -> Self {
+        Self { teller: Teller::new(client.clone(), controller), client, index }
     }
 
     /// Objects of a namespace.
@@ -93,12 +92,9 @@ impl Context {
     }
 
     /// Tells what happened. An Event that cannot be written is not missed by anything.
-    pub async fn tell(&self, about: &impl Resource<DynamicType = ()>, kind: EventType, reason: &str, note: String) {
-        let action = if reason.contains("Delete") || reason.contains("Kill") { "Delete" } else { "Reconcile" };
-        let note = Some(note.chars().take(1024).collect());
-        let event = Event { type_: kind, reason: reason.to_owned(), note, action: action.to_owned(), secondary: None };
-        if let Err(error) = self.recorder.publish(&event, &about.object_ref(&())).await {
-            tracing::debug!(%error, reason, "an Event of a workload could not be written");
+    pub async fn tell(&self, about: &impl Resource<DynamicType = ()>, news: News) {
+        if let Err(error) = self.teller.tell(about.object_ref(&()), news).await {
+            tracing::debug!(%error, "an Event of a workload could not be written");
         }
     }
 
@@ -117,7 +113,7 @@ impl Context {
                 match outcome {
                     Ok(pod) => {
                         made += 1;
-                        self.tell(owner, EventType::Normal, "SuccessfulCreate", format!("Created pod: {}", pod.name_any())).await;
+                        self.tell(owner, News::normal("SuccessfulCreate", format!("Created pod: {}", pod.name_any()))).await;
                     }
                     Err(error) => failed = Some(error),
                 }
@@ -138,7 +134,7 @@ impl Context {
         let namespace = owner.meta().namespace.clone().unwrap_or_default();
         for pod in pods {
             self.delete(&self.api::<Pod>(&namespace), *pod, DeleteParams::background()).await?;
-            self.tell(owner, EventType::Normal, "SuccessfulDelete", format!("Deleted pod: {}", pod.name_any())).await;
+            self.tell(owner, News::normal("SuccessfulDelete", format!("Deleted pod: {}", pod.name_any()))).await;
         }
         Ok(())
     }

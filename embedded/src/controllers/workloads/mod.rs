@@ -5,6 +5,7 @@
 //! | [`index`] | which workloads are to be looked at when an object changes (pure) |
 //! | [`queue`] | in which order, and when again |
 //! | [`context`] | what they share: clients, Events, writing what differs |
+//! | [`telling`] | Events |
 //! | [`claim`] | adoption and release |
 //! | [`pods`] | pods as their owners see them (pure) |
 //! | [`replica_set`] | as many pods as wanted |
@@ -24,6 +25,7 @@ pub mod job;
 pub mod pods;
 pub mod queue;
 pub mod replica_set;
+pub mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -65,7 +67,7 @@ type Changes = BoxStream<'static, (Option<Kind>, Change)>;
 /// Looks after workloads until shutdown.
 pub async fn run(client: Client, shutdown: CancellationToken) {
     let index = Arc::new(Mutex::new(Index::default()));
-    let context = |name: &str| Context::new(client.clone(), Arc::clone(&index), name);
+    let context = |name: &'static str| Context::new(client.clone(), Arc::clone(&index), name);
     let controllers = Controllers {
         deployments: context("deployment-controller"),
         replica_sets: context("replicaset-controller"),

@@ -7,12 +7,12 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStat
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::core::Selector;
-use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 
 use super::claim::Claimant;
 use super::context::{Context, Trouble, is_ending, text, whole_seconds};
 use super::pods::{self, Availability};
+use super::telling::News;
 
 /// Pods made or deleted in one go; the next look goes on.
 const BURST: usize = 500;
@@ -111,7 +111,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         && let (_, Some(error)) = context.create_pods(&set, &pods::of_template(template, reference), plan.create).await
         && !is_ending(&error)
     {
-        context.tell(&set, EventType::Warning, "FailedCreate", format!("Error creating: {}", text(&error))).await;
+        context.tell(&set, News::warning("FailedCreate", format!("Error creating: {}", text(&error)))).await;
         failure = Some(("FailedCreate", text(&error)));
         trouble = Some(Trouble::new("create pods", error));
     }

@@ -20,13 +20,13 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::core::Selector;
-use kube::runtime::events::EventType;
 use kube::{Error, Resource, ResourceExt};
 use serde_json::json;
 
 use super::claim::Claimant;
 use super::context::{Context, MANAGER, Trouble, is_ending, text};
 use super::replica_set::replicas as replicas_of;
+use super::telling::News;
 use amounts::Bounds;
 use plan::{Step, plan};
 use status::{Outcome, status};
@@ -110,7 +110,7 @@ impl Worker<'_> {
             Err(error) if is_ending(&error) => Ok(()),
             Err(error) => {
                 let message = format!("Failed to create new replica set \"{}\": {}", set.name_any(), text(&error));
-                self.context.tell(self.deployment, EventType::Warning, "ReplicaSetCreateError", message.clone()).await;
+                self.context.tell(self.deployment, News::warning("ReplicaSetCreateError", message.clone())).await;
                 outcome.failed = Some(message);
                 Err(Trouble::new("create a ReplicaSet", error))
             }
@@ -137,7 +137,7 @@ impl Worker<'_> {
     async fn tell_scaled(&self, name: &str, from: i32, to: i32) {
         let way = if to > from { "up" } else { "down" };
         let note = format!("Scaled {way} replica set {name} from {from} to {to}");
-        self.context.tell(self.deployment, EventType::Normal, "ScalingReplicaSet", note).await;
+        self.context.tell(self.deployment, News::normal("ScalingReplicaSet", note)).await;
     }
 
     /// The Deployment shows the number of its present revision.

@@ -17,7 +17,6 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use kube::core::{Selector, SelectorExt};
-use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
@@ -26,6 +25,7 @@ use super::context::{AT_ONCE, Context, Trouble, is_ending, text};
 use super::index::JOB_NAME;
 use super::pods;
 use super::replica_set::candidates;
+use super::telling::News;
 use count::{TRACKING, is_tracked};
 use plan::{Plan, plan};
 
@@ -64,9 +64,8 @@ async fn carry_out(context: &Context, jobs: &Api<Job>, job: &Job, claimant: &Cla
     let namespace = job.namespace().unwrap_or_default();
     let pods: Api<Pod> = context.api(&namespace);
     context.write_status(jobs, job, &job.status.clone().unwrap_or_default(), &plan.status).await?;
-    for (warning, (reason, message)) in &plan.news {
-        let kind = if *warning { EventType::Warning } else { EventType::Normal };
-        context.tell(job, kind, reason, message.clone()).await;
+    for news in &plan.news {
+        context.tell(job, news.clone()).await;
     }
     untrack(context, &pods, &plan.free).await?;
     if plan.expired {
@@ -81,7 +80,7 @@ async fn carry_out(context: &Context, jobs: &Api<Job>, job: &Job, claimant: &Cla
     pod.metadata.finalizers.get_or_insert_default().push(TRACKING.to_owned());
     match context.create_pods(job, &pod, usize::try_from(plan.create).unwrap_or(0)).await {
         (_, Some(error)) if !is_ending(&error) => {
-            context.tell(job, EventType::Warning, "FailedCreate", format!("Error creating: {}", text(&error))).await;
+            context.tell(job, News::warning("FailedCreate", format!("Error creating: {}", text(&error)))).await;
             Err(Trouble::new("create pods", error))
         }
         _ => Ok(()),

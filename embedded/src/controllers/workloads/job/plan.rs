@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::count::{Count, is_tracked, replaces_ended_only};
 use crate::controllers::workloads::context::whole_seconds;
 use crate::controllers::workloads::pods;
+use crate::controllers::workloads::telling::News;
 
 /// Before a pod is made in place of the first one that failed; doubled for each one after. Kubernetes begins at ten seconds; on one's own machine
 /// nobody else is waiting for the place.
@@ -18,7 +19,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(600);
 /// Pods made in one go.
 const BURST: i32 = 500;
 
-/// A condition or an Event: reason and message.
+/// Reason and message of a condition.
 pub type Why = (&'static str, String);
 
 /// What is to be done, in this order: the status is written, finalizers go, pods go, pods come.
@@ -38,8 +39,8 @@ pub struct Plan<'a> {
     pub expired: bool,
     /// When to look again although nothing happens.
     pub again: Option<Duration>,
-    /// What is to be told; whether it is a warning.
-    pub news: Vec<(bool, Why)>,
+    /// What is to be told.
+    pub news: Vec<News>,
 }
 
 /// How a Job ends.
@@ -55,7 +56,7 @@ pub fn holding<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
 }
 
 /// Plans for a Job and the pods it controls.
-pub fn plan<'a>(job: &'a Job, owned: &'a [Pod], now: Timestamp) -> Plan<'a> {
+pub fn plan<'a>(job: &Job, owned: &'a [Pod], now: Timestamp) -> Plan<'a> {
     let (Some(spec), status) = (&job.spec, job.status.clone().unwrap_or_default()) else { return Plan::default() };
     let tracked = || owned.iter().filter(|pod| is_tracked(pod)).collect::<Vec<_>>();
     if job.metadata.deletion_timestamp.is_some() {
@@ -76,9 +77,9 @@ fn left_of(since: Option<Timestamp>, seconds: impl Into<i64>, now: Timestamp) ->
     whole.saturating_sub(passed)
 }
 
-struct Look<'a> {
-    job: &'a Job,
-    spec: &'a JobSpec,
+struct Look<'j, 'a> {
+    job: &'j Job,
+    spec: &'j JobSpec,
     owned: &'a [Pod],
     now: Timestamp,
     active: Vec<&'a Pod>,
@@ -87,8 +88,8 @@ struct Look<'a> {
     plan: Plan<'a>,
 }
 
-impl<'a> Look<'a> {
-    fn new(job: &'a Job, spec: &'a JobSpec, owned: &'a [Pod], now: Timestamp) -> Self {
+impl<'j, 'a> Look<'j, 'a> {
+    fn new(job: &'j Job, spec: &'j JobSpec, owned: &'a [Pod], now: Timestamp) -> Self {
         let mut active: Vec<&Pod> = owned.iter().filter(|pod| pods::is_active(pod)).collect();
         active.sort_by(|one, other| pods::removal_order(one, other));
         let terminating = owned.iter().filter(|pod| pods::is_deleting(pod) && !pods::is_terminal(pod)).count();
@@ -185,9 +186,9 @@ impl<'a> Look<'a> {
         self.set(last, "True", &why);
         if last == "Complete" {
             self.plan.status.completion_time = whole_seconds(self.now);
-            self.plan.news.push((false, ("Completed", "Job completed".to_owned())));
+            self.plan.news.push(News::normal("Completed", "Job completed"));
         } else {
-            self.plan.news.push((true, why));
+            self.plan.news.push(News::warning(why.0, why.1));
         }
         self.plan.again = self.spec.ttl_seconds_after_finished.map(|seconds| left_of(None, seconds, self.now));
     }
@@ -196,10 +197,10 @@ impl<'a> Look<'a> {
         let suspended = holding(self.job, "Suspended").is_some();
         if self.is_suspended() && !suspended {
             self.set("Suspended", "True", &("JobSuspended", "Job suspended".to_owned()));
-            self.plan.news.push((false, ("Suspended", "Job suspended".to_owned())));
+            self.plan.news.push(News::normal("Suspended", "Job suspended"));
         } else if !self.is_suspended() && suspended {
             self.set("Suspended", "False", &("JobResumed", "Job resumed".to_owned()));
-            self.plan.news.push((false, ("Resumed", "Job resumed".to_owned())));
+            self.plan.news.push(News::normal("Resumed", "Job resumed"));
             self.plan.status.start_time = whole_seconds(self.now);
         }
     }
