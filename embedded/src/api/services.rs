@@ -32,7 +32,9 @@ impl Api {
             service["spec"]["clusterIPs"] = json!(["None"]);
         }
         let others = Others::of(self, service);
-        if !external && address != "None" && old.is_none_or(|old| old["spec"]["clusterIP"] != address.as_str()) {
+        // Whether one that was given may change is for the rules to say.
+        let has_none = old.is_none_or(|old| old["spec"]["clusterIP"].as_str().unwrap_or_default().is_empty());
+        if !external && address != "None" && has_none {
             let address = self.address(service, &address, &others)?;
             service["spec"]["clusterIPs"] = json!([address]);
             service["spec"]["clusterIP"] = json!(address);

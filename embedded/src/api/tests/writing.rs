@@ -174,6 +174,8 @@ async fn addresses_and_node_ports_are_given_once_each_however_many_ask_at_a_time
     assert_eq!(node["spec"]["clusterIP"], before["spec"]["clusterIP"]);
     let port = node["spec"]["ports"][0]["nodePort"].clone();
     assert!(port.is_u64());
+    let (code, message) = server.merge(&format!("{path}/x"), json!({"spec": {"clusterIP": "127.10.200.200"}})).await.error();
+    assert!(code == 422 && message.contains("may not change once set"), "{code} {message}");
     let same = server.put(&format!("{path}/x"), service("x".to_owned(), "NodePort")).await.ok();
     assert_eq!(same["spec"]["ports"][0]["nodePort"], port, "what was given stays");
     let back = server.merge(&format!("{path}/x"), json!({"spec": {"type": "ClusterIP"}})).await.ok();
