@@ -34,8 +34,13 @@ impl Server {
     }
 
     async fn answers(&self) -> Result<(), LeaseError> {
-        if self.with(|state| state.stands_still) {
-            std::future::pending::<()>().await;
+        let asked = Instant::now();
+        while self.with(|state| state.stands_still) {
+            sleep(Duration::from_millis(10)).await;
+            // As whoever asks the API server does: see `ApiLease`.
+            if asked.elapsed() > TIMING.retry * 2 {
+                return Err(LeaseError::Unavailable("no answer".into()));
+            }
         }
         if self.with(|state| state.away) { Err(LeaseError::Unavailable("away".into())) } else { Ok(()) }
     }
