@@ -97,7 +97,7 @@ mod tests {
             .get_metric()
             .iter()
             .map(|metric| {
-                (metric.get_label().iter().map(|label| label.value()).collect::<Vec<_>>().join(" "), metric.get_counter().value())
+                (metric.get_label().iter().map(|label| label.value()).collect::<Vec<_>>().join(" "), metric.get_counter().get_value())
             })
             .filter(|(_, count)| *count > 0.0)
             .collect();
