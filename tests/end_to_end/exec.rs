@@ -136,12 +136,14 @@ fn files_are_copied_both_ways() {
 fn one_attaches_to_what_runs_and_runs_what_one_is_attached_to() {
     let plane = Switchboard::start(&["--bare"]);
     let kubectl = plane.kubectl();
-    let echo = "while read line; do echo got $line; done; echo over";
+    let echo = "(while :; do echo tick; sleep 0.05; done) & while read line; do echo got $line; done; echo over";
     kubectl.apply(&[pod("p", json!({"stdin": true, "stdinOnce": true, "command": ["sh", "-c", echo]}))]);
     kubectl.wait("default", "pod/p", "jsonpath={.status.phase}=Running");
     let along = kubectl.follow(&["attach", "p"]);
+    let from = along.line(0, |line| line == "tick");
     let attached = kubectl.ok_with(&["attach", "-i", "p"], "this\nthat\n", &[]);
-    assert!(attached.contains("got this\ngot that\nover\n"), "{attached}");
+    assert!(attached.contains("got that\n") && attached.contains("over\n"), "{attached}");
+    along.line(from, |line| line == "got that");
     assert_eq!(along.ends(), 0);
     kubectl.wait("default", "pod/p", "jsonpath={.status.phase}=Succeeded");
 

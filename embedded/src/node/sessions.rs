@@ -1,6 +1,7 @@
 //! Finding a running container, and what one can do with it: run a further program in it, attach to its first one.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::FutureExt;
@@ -54,7 +55,9 @@ impl RunningContainer for Container {
             let mut words = command.iter().map(|word| target.mounts.rewrite(word));
             let name = words.next().ok_or("the command is empty")?;
             let program = execution::locate(&name, &target.execution)?;
-            let execution = Execution { program, arguments: words.collect(), ..target.execution.clone() };
+            let mut arguments: Vec<String> = words.collect();
+            arguments.extend(names_of_copies(&command, &target));
+            let execution = Execution { program, arguments, ..target.execution.clone() };
             let started = Session::start(&target.spawner, execution, streams, &console).await;
             started.map_err(|error| format!("unable to start {name:?}: {error}"))
         }
@@ -64,4 +67,18 @@ impl RunningContainer for Container {
     fn attach(&self, streams: Streams) -> Result<Session, String> {
         self.console.attach(streams)
     }
+}
+
+/// `kubectl cp` runs `tar cf - <path>` and looks for that path in the archive. A mounted one is a folder somewhere else here, so tar is told to
+/// write the names that are expected.
+fn names_of_copies(command: &[String], target: &Target) -> Option<String> {
+    let [tar, "cf", "-", path] = command.iter().map(String::as_str).collect::<Vec<_>>()[..] else { return None };
+    let folder = target.mounts.find(Path::new(path)).filter(|_| tar == "tar")?;
+    let literally = |text: &str, special: &[char]| -> String {
+        text.chars().flat_map(|letter| special.contains(&letter).then_some('\\').into_iter().chain([letter])).collect()
+    };
+    let from = literally(folder.to_string_lossy().trim_start_matches('/'), &[',', '\\', '.', '*', '[', ']', '^', '$']);
+    let to = literally(path.trim_start_matches('/'), &[',', '\\', '&']);
+    // Not in what symbolic links point to.
+    Some(format!("--transform=s,^/*{from},{to},S"))
 }

