@@ -9,7 +9,7 @@ use harness::helm::Helm;
 use harness::kubectl::Kubectl;
 use harness::switchboard::Switchboard;
 use harness::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const NAMESPACE: &str = "switchboard-system";
 const SELECTOR: &str = "app.kubernetes.io/instance=switchboard,app.kubernetes.io/component=operator";
@@ -148,7 +148,25 @@ fn helm_installs_upgrades_rolls_back_and_removes_the_chart() {
     assert_eq!(kubectl.field(NAMESPACE, "secret/switchboard-authority", "{.metadata.uid}"), authority);
     assert_eq!(kubectl.field(NAMESPACE, "secret/switchboard-store", "{.data}"), keys);
 
+    install_again(&scene);
     uninstall(&scene, &before);
+}
+
+/// Uninstalled by mistake, with a fleet there: nothing of it is lost, and the next installation goes on with it.
+fn install_again(scene: &Scene) {
+    let kubectl = &scene.kubectl;
+    let enrolled = || kubectl.field("examples", "ipo/hull", "{.status.conditions[?(@.type==\"Enrolled\")].lastTransitionTime}");
+    let since = enrolled();
+    scene.helm.ok(&["uninstall", "switchboard", "--wait", "--timeout", "2m"]);
+    wait::until_true("the end of the replicas", ROLLOUT, || scene.replicas().is_empty());
+    scene.helm("install", &chart(), &[]);
+    scene.one_of(2);
+    kubectl.apply(&[json!({
+        "apiVersion": "switchboard.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "installed-again", "namespace": "examples"},
+        "spec": {"ipOffice": "hull"},
+    })]);
+    kubectl.wait("examples", "backup/installed-again", "condition=Complete");
+    assert_eq!(enrolled(), since, "the system enrolled anew: the authority is another");
 }
 
 fn upgrade_and_roll_back(scene: &Scene) {
