@@ -83,7 +83,7 @@ fn an_undeclared_system_waits_is_approved_turns_green_and_does_not_come_back_onc
     kubectl.wait_for_field(NAMESPACE, "reg/acme-shop1", READY_REASON, "IPOfficeDeleted");
     dial_at_once(&kubectl, "shop");
     wait::until_true("the system is told", wait::SOON, || {
-        kubectl.run(&["logs", "shop", "-n", NAMESPACE]).out.contains("an administrator removed this system")
+        plane.system_log(NAMESPACE, "shop").contains("an administrator removed this system")
     });
     assert!(names(&kubectl, "ipo").is_empty(), "it came back by itself");
 

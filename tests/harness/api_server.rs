@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
 use crate::folder::Folder;
@@ -21,6 +21,10 @@ use crate::wait;
 const START: Duration = Duration::from_secs(120);
 /// Token of the administrator.
 const TOKEN: &str = "of-a-test-only";
+/// Token of the operator. It may do everything too: which rights it needs is what the chart's tests are about.
+const OPERATOR_TOKEN: &str = "of-a-tests-operator-only";
+/// Who the operator is, as with `switchboard up`: policies know it by this name.
+const OPERATOR: &str = "system:serviceaccount:switchboard-system:switchboard";
 /// Access key and bucket, as `switchboard up` names them.
 const STORE: &str = "switchboard";
 /// Controllers of the controller manager that the tests' node agent or nobody is for.
@@ -90,7 +94,8 @@ impl ApiServer {
         let manager = assets.join("kube-controller-manager");
         let mut server =
             Process::start(folder.path(), "kube-apiserver", &mut kube_apiserver(assets, &data, ports.api, more, manager.exists()));
-        write_kubeconfig(&data, &authority, ports.api);
+        write_kubeconfig(&data.join("kubeconfig"), &authority, ports.api, TOKEN);
+        write_kubeconfig(&data.join("kubeconfig-operator"), &authority, ports.api, OPERATOR_TOKEN);
         let kubectl = Kubectl::new(&data.join("kubeconfig"), &folder.path().join("kubectl-cache"));
         wait::until_true("the API server", START, || {
             server.must_run();
@@ -143,13 +148,16 @@ impl Authority {
     fn write(data: &Path) -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than that of the certificates it issues: some clients take equal names for a certificate that signs itself.
+        parameters.distinguished_name.push(DnType::CommonName, "authority of the tests");
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(data.join("ca.crt"), issuer.pem()).unwrap();
         let accounts = KeyPair::generate().unwrap();
         std::fs::write(data.join("accounts.key"), accounts.serialize_pem()).unwrap();
         std::fs::write(data.join("accounts.pub"), accounts.public_key_pem()).unwrap();
-        std::fs::write(data.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
+        let tokens = format!("{TOKEN},admin,admin,system:masters\n{OPERATOR_TOKEN},{OPERATOR},operator,system:masters\n");
+        std::fs::write(data.join("tokens.csv"), tokens).unwrap();
         std::fs::write(data.join("object-store.key"), "a-secret-of-the-tests-store\n").unwrap();
         let authority = Self { issuer };
         authority.issue(&data.join("server"));
@@ -222,27 +230,32 @@ fn operator(data: &Path, ports: Ports) -> Command {
     let mut command = Command::new(program());
     command.args(["operator", "--listen=127.0.0.1", "--gateway-host=127.0.0.1", "--data"]).arg(data.join("operator"));
     command.arg(format!("--gateway-port={}", ports.gateway)).arg(format!("--metrics-port={}", ports.metrics));
-    command.env("KUBECONFIG", data.join("kubeconfig")).env_remove("KUBERNETES_SERVICE_HOST");
+    command.env("KUBECONFIG", data.join("kubeconfig-operator")).env_remove("KUBERNETES_SERVICE_HOST");
     command
 }
 
-fn write_kubeconfig(data: &Path, authority: &Authority, port: u16) {
+fn write_kubeconfig(path: &Path, authority: &Authority, port: u16, token: &str) {
     let cluster =
         json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority-data": STANDARD.encode(authority.issuer.pem())});
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "tests",
         "clusters": [{"name": "tests", "cluster": cluster}],
-        "users": [{"name": "tests", "user": {"token": TOKEN}}],
+        "users": [{"name": "tests", "user": {"token": token}}],
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
     });
-    std::fs::write(data.join("kubeconfig"), text.to_string()).unwrap();
+    std::fs::write(path, text.to_string()).unwrap();
 }
 
-/// The kinds, and the store named `default`.
+/// The kinds, the policies, and the store named `default`.
 fn install(kubectl: &Kubectl, data: &Path, authority: &Authority, ports: Ports) {
     let definitions = Command::new(program()).arg("crds").output().unwrap();
     kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &String::from_utf8(definitions.stdout).unwrap(), &[]);
     kubectl.ok(&["wait", "--for=condition=Established", "crds", "--all", "--timeout=60s"]);
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/policies");
+    for file in std::fs::read_dir(policies).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(file).unwrap().replace("${operator}", OPERATOR);
+        kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &text, &[]);
+    }
     let secret = std::fs::read_to_string(data.join("object-store.key")).unwrap();
     kubectl.apply(&[
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "switchboard-system"}}),

@@ -54,6 +54,15 @@ impl Plane {
         }
     }
 
+    /// What a simulated system wrote, over its restarts: from its disk, because a kube-apiserver asks a kubelet for logs, and there is none.
+    pub fn system_log(&self, namespace: &str, system: &str) -> String {
+        let claim = self.kubectl().field(namespace, &format!("pvc/{system}-disk"), "{.metadata.uid}");
+        let folder = self.data().join("node/claims").join(claim).join("log");
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()).collect()
+    }
+
     /// The bucket of the ObjectStore `default`.
     pub fn bucket(&self) -> Bucket {
         let port = match self {
