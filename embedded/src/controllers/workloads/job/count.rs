@@ -41,7 +41,8 @@ fn has_failed(job: &Job, pod: &Pod) -> bool {
     match pods::phase(pod) {
         "Failed" => true,
         "Succeeded" => false,
-        _ => pods::is_deleting(pod) && !replaces_ended_only(job),
+        // One that was given no more time has ended, though nobody could say how.
+        _ => pods::is_deleting(pod) && (!replaces_ended_only(job) || pod.metadata.deletion_grace_period_seconds == Some(0)),
     }
 }
 

@@ -32,19 +32,11 @@ impl Stage {
         set.spec.template.clone().unwrap().spec.unwrap().containers[0].image.clone().unwrap()
     }
 
-    fn carry_out(&mut self, deployment: &Deployment, steps: Vec<(usize, Option<i32>, Option<Step<'static>>)>, created: Vec<ReplicaSet>) {
-        for (index, size, _) in &steps {
-            if let Some(size) = size {
-                self.sets[*index].spec.replicas = Some(*size);
-                self.sets[*index].annotations_mut().extend(revision::sized(&Bounds::of(deployment)));
-            }
-        }
-        for mut set in created {
-            self.made += 1;
-            set.metadata.uid = Some(format!("set-{}", self.made));
-            set.metadata.creation_timestamp = serde_json::from_value(json!(at(self.made).to_string())).unwrap();
-            self.sets.push(set);
-        }
+    fn add(&mut self, mut set: ReplicaSet) {
+        self.made += 1;
+        set.metadata.uid = Some(format!("set-{}", self.made));
+        set.metadata.creation_timestamp = serde_json::from_value(json!(at(self.made).to_string())).unwrap();
+        self.sets.push(set);
     }
 
     /// Carries a plan out; returns whether there was anything to do.
@@ -52,19 +44,21 @@ impl Stage {
         let before = self.sets.clone();
         let planned = plan(deployment, &before, &[]);
         let find = |set: &ReplicaSet| before.iter().position(|other| other.uid() == set.uid()).unwrap();
-        let (mut sizes, mut created, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for step in &planned.steps {
             match step {
-                Step::Create(set) => created.push((**set).clone()),
-                Step::Scale(set, size) => sizes.push((find(set), Some(*size), None)),
+                Step::Create(set) => self.add((**set).clone()),
+                Step::Scale(set, size) => {
+                    let set = &mut self.sets[find(set)];
+                    set.spec.replicas = Some(*size);
+                    set.annotations_mut().extend(revision::sized(&Bounds::of(deployment)));
+                }
                 Step::Follow(set, annotations) => self.sets[find(set)].metadata.annotations = Some(annotations.clone()),
-                Step::Delete(set) => gone.push(set.uid()),
+                Step::Delete(_) => {}
             }
         }
-        let worked = !planned.steps.is_empty();
-        self.carry_out(deployment, sizes, created);
-        self.sets.retain(|set| !gone.contains(&set.uid()));
-        worked
+        let gone = |set: &ReplicaSet| planned.steps.iter().any(|step| matches!(step, Step::Delete(gone) if gone.uid() == set.uid()));
+        self.sets.retain(|set| !gone(set));
+        !planned.steps.is_empty()
     }
 
     /// The sets' own controller, and a node that makes one pod available.

@@ -161,6 +161,9 @@ fn pods_that_someone_takes_away_are_replaced_as_the_job_says() {
     assert_eq!((at_once.create, names(&at_once.free)), (1, vec!["p".to_owned()]));
     let patient = plan(&job(json!({"spec": {"podReplacementPolicy": "Failed"}})), &pods, at(1));
     assert_eq!((patient.create, patient.free.len(), patient.status.terminating), (0, 0, Some(1)));
+    let mut over = pods.clone();
+    over[0].metadata.deletion_grace_period_seconds = Some(0);
+    assert_eq!(names(&plan(&job(json!({"spec": {"podReplacementPolicy": "Failed"}})), &over, at(1)).free), ["p"]);
 }
 
 #[test]
