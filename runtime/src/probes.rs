@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder as _, IntGauge, Registry, TextEncoder};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -115,7 +115,8 @@ impl Probes {
             let probes = self.clone();
             let stop = shutdown.clone();
             tracker.spawn(async move {
-                let service = service_fn(|request| probes.answer(request, peer));
+                let from_here = is_here(&stream, peer);
+                let service = service_fn(|request| probes.answer(request, from_here));
                 let mut server = hyper::server::conn::http1::Builder::new();
                 server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10)).max_buf_size(16 * 1024);
                 tokio::select! {
@@ -130,7 +131,7 @@ impl Probes {
         Ok(())
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn answer(&self, request: Request<Incoming>, from_here: bool) -> Result<Response<Full<Bytes>>, Infallible> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         Ok(match (method, path.as_str()) {
@@ -139,8 +140,8 @@ impl Probes {
             (Method::GET, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: still starting, or stopping\n"),
             (Method::GET, "/metrics") => self.metrics(),
             (Method::GET, "/log-level") => text(StatusCode::OK, format!("{}\n", self.level.get())),
-            (Method::PUT, "/log-level") => self.set_level(request, peer).await,
-            (Method::GET, "/peers") => self.peers(peer),
+            (Method::PUT, "/log-level") => self.set_level(request, from_here).await,
+            (Method::GET, "/peers") => self.peers(from_here),
             (_, "/healthz" | "/readyz" | "/metrics" | "/log-level" | "/peers") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
             }
@@ -161,9 +162,9 @@ impl Probes {
     }
 
     /// Only for the machine itself: it names addresses and ids.
-    fn peers(&self, peer: SocketAddr) -> Response<Full<Bytes>> {
+    fn peers(&self, from_here: bool) -> Response<Full<Bytes>> {
         let Some(page) = &self.peers else { return text(StatusCode::NOT_FOUND, "not found; no systems dial in here\n") };
-        if !peer.ip().to_canonical().is_loopback() {
+        if !from_here {
             return text(StatusCode::FORBIDDEN, "the peers are told to the machine itself only\n");
         }
         let mut response = text(StatusCode::OK, format!("{:#}\n", page()));
@@ -172,8 +173,8 @@ impl Probes {
     }
 
     /// Only from the machine itself: whoever reaches the port may read metrics, but not change anything.
-    async fn set_level(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
-        if !peer.ip().is_loopback() {
+    async fn set_level(&self, request: Request<Incoming>, from_here: bool) -> Response<Full<Bytes>> {
+        if !from_here {
             return text(StatusCode::FORBIDDEN, "the log level is changed from the machine itself only\n");
         }
         let Ok(body) = Limited::new(request.into_body(), 64).collect().await else {
@@ -187,6 +188,13 @@ impl Probes {
             Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
         }
     }
+}
+
+/// Whether a connection comes from the machine itself, or from the same pod: over loopback, or from the very address it was made to.
+fn is_here(stream: &TcpStream, peer: SocketAddr) -> bool {
+    let own = stream.local_addr().map(|address| address.ip().to_canonical());
+    let peer = peer.ip().to_canonical();
+    peer.is_loopback() || own.is_ok_and(|own| own == peer)
 }
 
 /// What `/readyz` says, as a number.

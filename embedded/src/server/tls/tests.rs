@@ -22,6 +22,7 @@ use super::{Limits, Listener};
 use crate::body::{self, Body, BoxError};
 use crate::server::pki::Pair;
 use crate::server::{Authenticator, FixedTokens, Pki};
+use crate::upgrade::Takeover;
 use crate::user::User;
 
 /// A running server that answers with who asked for what, and how much came along.
@@ -46,9 +47,9 @@ async fn answer(mut request: Request<Bytes>, user: User) -> Response<Body> {
             Response::new(body::stream(first.chain(futures::stream::pending())))
         }
         "/upgrade" => {
-            let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(async move {
-                let mut stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+            let takeover = request.extensions_mut().remove::<Takeover>().unwrap();
+            takeover.then(async |upgraded| {
+                let mut stream = hyper_util::rt::TokioIo::new(upgraded);
                 let mut word = [0; 4];
                 stream.read_exact(&mut word).await.unwrap();
                 stream.write_all(&word).await.unwrap();
