@@ -164,7 +164,10 @@ mod tests {
             let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
             walk(&serde_json::to_value(schema).unwrap(), &definition.spec.names.kind, &mut |value, path| {
                 if let Some(format) = value["format"].as_str() {
-                    assert!(["int32", "int64", "double", "date-time", "byte"].contains(&format), "{path}: a server warns of the format {format}");
+                    assert!(
+                        ["int32", "int64", "double", "date-time", "byte"].contains(&format),
+                        "{path}: a server warns of the format {format}"
+                    );
                 }
             });
         }

@@ -68,13 +68,13 @@ use crate::node::Node;
 use crate::status::Status;
 use crate::store::Store;
 use crate::user::User;
-use tokio::sync::Semaphore;
 use authorize::{Authorizer, MastersOnly, Tokens};
 use negotiation::{Form, Shape};
 use registry::{Kinds, Registry};
 use request::Call;
 use respond::Answer;
 use routing::{Route, Target, route};
+use tokio::sync::Semaphore;
 
 /// The version of Kubernetes whose answers these are.
 pub const VERSION: &str = "v1.36.2";

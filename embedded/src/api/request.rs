@@ -29,7 +29,17 @@ impl Call {
         let (mut parts, body) = request.into_parts();
         let takeover = parts.extensions.remove();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        Self { method: parts.method, path: decode(parts.uri.path(), false), query, headers: parts.headers, body, user: user.clone(), own: false, warnings: Mutex::default(), takeover }
+        Self {
+            method: parts.method,
+            path: decode(parts.uri.path(), false),
+            query,
+            headers: parts.headers,
+            body,
+            user: user.clone(),
+            own: false,
+            warnings: Mutex::default(),
+            takeover,
+        }
     }
 
     /// Adds to what the answer is to warn of; what was said already is not said again.

@@ -226,7 +226,11 @@ impl Api {
             return Ok(());
         }
         let dry_run = call.dry_run();
-        self.admit(call, target, &Admission { operation: Operation::Update, object: Some(new), old: Some(old), name: target.name(), dry_run })
+        self.admit(
+            call,
+            target,
+            &Admission { operation: Operation::Update, object: Some(new), old: Some(old), name: target.name(), dry_run },
+        )
     }
 
     /// The state that follows from what was proposed: what the endpoint may not change is as before, the rest is complete and valid.

@@ -27,9 +27,9 @@ pub mod inventory;
 pub mod judgement;
 pub mod kinds;
 pub mod namespaces;
-pub mod workloads;
 #[cfg(test)]
 mod tests;
+pub mod workloads;
 
 use kube::Client;
 use tokio::sync::{broadcast, mpsc, watch};

@@ -32,9 +32,9 @@ pub mod logs;
 pub mod options;
 pub mod pod;
 pub mod process;
+pub mod registration;
 pub mod scheduling;
 pub mod sessions;
-pub mod registration;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -120,7 +120,9 @@ async fn a_local_review_tells_nothing_about_another_namespace() {
     let path = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews";
     server.post(path, review("default")).await.ok();
     for other in ["kube-system", ""] {
-        let wanted = format!(".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: {other:?}: must match metadata.namespace");
+        let wanted = format!(
+            ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: {other:?}: must match metadata.namespace"
+        );
         assert_eq!(server.post(path, review(other)).await.error(), (422, wanted));
     }
 }

@@ -29,8 +29,8 @@ mod program;
 mod result;
 mod run;
 
-pub use check::check_rules;
 pub use authority::{Authority, Question};
+pub use check::check_rules;
 pub use expression::{Budget, Expression, Failure, Inputs, Named, Names, Scope, Wanted};
 pub(super) use program::Program;
 pub(super) use run::validate;

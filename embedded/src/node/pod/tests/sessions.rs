@@ -60,7 +60,9 @@ async fn a_further_program_has_the_surroundings_of_the_first_and_its_own_streams
     pod["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
     let world = World::start(pod);
     world.until_ready().await;
-    let mut session = exec(&world, ALL, "read line; echo $WHERE $line; until [ -e own ]; do sleep 0.05; done; echo own >&2; echo x > /data/f; exit 7").await;
+    let mut session =
+        exec(&world, ALL, "read line; echo $WHERE $line; until [ -e own ]; do sleep 0.05; done; echo own >&2; echo x > /data/f; exit 7")
+            .await;
     let mut input = session.input.take().unwrap();
     input.write_all(b"typed\nmore").await.unwrap();
     input.close().await;
