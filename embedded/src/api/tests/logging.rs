@@ -67,5 +67,5 @@ async fn a_log_that_cannot_be_had_says_why() {
     server.api.set_node(Arc::new(Wrote::default()));
     assert_eq!(ask("two/log?container=a&tailLines=-1").await.0, 422);
     assert_eq!(ask("two/log?container=a&sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z").await.0, 422);
-    assert_eq!(ask("two/exec?container=a&command=ls").await, (400, "Upgrade request required".to_owned()));
+    assert_eq!(ask("two/exec?container=a&command=ls").await, (400, "you must specify at least 1 of stdin, stdout, stderr".to_owned()));
 }
