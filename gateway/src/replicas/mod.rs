@@ -193,10 +193,9 @@ impl Replicas {
                 stays
             });
             for (replica, address) in now {
-                if !running.contains_key(&replica) {
-                    let task = tasks.spawn(follow::follow(Arc::clone(self), replica.clone(), address));
-                    running.insert(replica, (address, task));
-                }
+                running
+                    .entry(replica)
+                    .or_insert_with_key(|replica| (address, tasks.spawn(follow::follow(Arc::clone(self), replica.clone(), address))));
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,

@@ -49,7 +49,7 @@ pub(crate) struct View {
 }
 
 enum Seen {
-    Service(Event<Service>),
+    Service(Box<Event<Service>>),
     Pod(Event<DynamicObject>),
     Slice(Event<EndpointSlice>),
     Endpoints(Event<Endpoints>),
@@ -92,7 +92,7 @@ async fn until(time: Option<Instant>) {
 fn watches(client: &Client) -> BoxStream<'static, Seen> {
     let pods = Api::<DynamicObject>::all_with(client.clone(), &kube::api::ApiResource::erase::<Pod>(&()));
     futures::stream::select_all([
-        watch(watcher::watcher(Api::<Service>::all(client.clone()), watcher::Config::default()), Seen::Service),
+        watch(watcher::watcher(Api::<Service>::all(client.clone()), watcher::Config::default()), |event| Seen::Service(Box::new(event))),
         watch(watcher::watcher(pods, watcher::Config::default()), Seen::Pod),
         watch(watcher::watcher(Api::<EndpointSlice>::all(client.clone()), watcher::Config::default()), Seen::Slice),
         watch(watcher::watcher(Api::<Endpoints>::all(client.clone()), watcher::Config::default()), Seen::Endpoints),
@@ -145,7 +145,7 @@ impl State {
     fn see(&mut self, seen: Seen) {
         match seen {
             Seen::Service(event) => {
-                self.take("services", event, Self::service, Self::no_service, |view| view.services.keys().cloned().collect())
+                self.take("services", *event, Self::service, Self::no_service, |view| view.services.keys().cloned().collect())
             }
             Seen::Slice(event) => self.take("slices", event, Self::slice, Self::no_slice, |view| view.slices.keys().cloned().collect()),
             Seen::Endpoints(event) => {

@@ -62,6 +62,8 @@ enum Change {
     Listed,
 }
 
+/// A look at one object: when to look again, or what went wrong.
+type Look = BoxFuture<'static, (Key, Result<Option<Duration>, Trouble>)>;
 type Changes = BoxStream<'static, (Option<Kind>, Change)>;
 
 /// Looks after workloads until shutdown.
@@ -77,12 +79,12 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     let mut changes = watches(&client);
     let mut listing = Listing::default();
     let mut queue = Queue::default();
-    let mut work: FuturesUnordered<BoxFuture<'static, (Key, Result<Option<Duration>, Trouble>)>> = FuturesUnordered::new();
+    let mut work: FuturesUnordered<Look> = FuturesUnordered::new();
     loop {
         // Before everything that is there is known, an orphan may look free that has an owner.
         while listing.is_complete()
             && work.len() < AT_ONCE
-            && let Some(key) = queue.next()
+            && let Some(key) = queue.take()
         {
             work.push(Box::pin(controllers.clone().look_at(key)));
         }

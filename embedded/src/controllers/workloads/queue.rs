@@ -57,7 +57,7 @@ impl Queue {
     }
 
     /// Takes the next one; [`Queue::done`] must follow.
-    pub fn next(&mut self) -> Option<Key> {
+    pub fn take(&mut self) -> Option<Key> {
         let key = self.ready.pop_front()?;
         self.queued.remove(&key);
         self.working.insert(key.clone());

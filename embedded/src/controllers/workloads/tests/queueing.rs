@@ -19,14 +19,14 @@ fn a_key_is_worked_on_once_at_a_time_and_again_if_it_came_up_meanwhile() {
     let one = key(Kind::Job, "one");
     queue.add(one.clone());
     queue.add(one.clone());
-    assert_eq!(queue.next(), Some(one.clone()));
-    assert_eq!(queue.next(), None);
+    assert_eq!(queue.take(), Some(one.clone()));
+    assert_eq!(queue.take(), None);
     queue.add(one.clone());
-    assert_eq!(queue.next(), None, "somebody works on it");
+    assert_eq!(queue.take(), None, "somebody works on it");
     queue.done(one.clone(), Ok(None), now);
-    assert_eq!(queue.next(), Some(one.clone()));
+    assert_eq!(queue.take(), Some(one.clone()));
     queue.done(one, Ok(None), now);
-    assert_eq!((queue.next(), queue.next_due()), (None, None));
+    assert_eq!((queue.take(), queue.next_due()), (None, None));
 }
 
 #[test]
@@ -36,16 +36,16 @@ fn failures_wait_longer_each_time_and_a_success_forgets_them() {
     let mut delays = Vec::new();
     for _ in 0..3 {
         queue.add(one.clone());
-        queue.next().unwrap();
+        queue.take().unwrap();
         delays.extend(queue.done(one.clone(), Err(()), now));
     }
     assert_eq!(delays, [20, 40, 80].map(Duration::from_millis));
     assert_eq!(queue.next_due(), Some(now + Duration::from_millis(80)), "only the last delay counts");
     queue.wake(now + Duration::from_millis(80));
-    queue.next().unwrap();
+    queue.take().unwrap();
     assert_eq!(queue.done(one.clone(), Ok(Some(Duration::from_secs(5))), now), None);
     queue.wake(now + Duration::from_secs(5));
-    queue.next().unwrap();
+    queue.take().unwrap();
     assert_eq!(queue.done(one, Err(()), now), Some(Duration::from_millis(20)));
 }
 
