@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 
 type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 
+/// What a watch of one kind brings.
+pub type Watch<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
+
 /// A cache of one kind.
 pub struct Cache<K>
 where
@@ -91,7 +94,7 @@ where
 
     /// Feeds the cache from several watches, each of another namespace (`None`: of all, then it is the only one). The cache counts as filled once
     /// all of them have brought what is there; one that breaks later and begins anew touches the objects of its own namespace alone.
-    pub async fn run_all(mut self, watches: Vec<(Option<String>, BoxStream<'static, watcher::Result<watcher::Event<K>>>)>) {
+    pub async fn run_all(mut self, watches: Vec<(Option<String>, Watch<K>)>) {
         let mut states: Vec<State<K>> = watches.iter().map(|_| State::default()).collect();
         let namespaces: Vec<Option<String>> = watches.iter().map(|(namespace, _)| namespace.clone()).collect();
         let begun_again = |(number, (_, watch)): (usize, (_, BoxStream<'static, _>))| {

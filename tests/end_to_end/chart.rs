@@ -1,4 +1,5 @@
 //! The chart in a cluster: the real Helm installs it and waits, upgrades it, rolls it back, and takes it away; what it leaves is what its notes say.
+#![allow(clippy::print_stdout, reason = "what was asked and what came of it belongs into the log of a run")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

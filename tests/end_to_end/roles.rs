@@ -1,4 +1,5 @@
 //! What the roles of a cluster allow and refuse is the table of USER-1, as far as kinds and verbs can say it; and the rest is listed.
+#![allow(clippy::print_stdout, reason = "what was asked and what came of it belongs into the log of a run")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,6 @@ struct Backend {
     gateway: SocketAddr,
     probes: SocketAddr,
     ready: bool,
-    chosen: bool,
 }
 
 #[derive(Default)]
@@ -51,16 +50,8 @@ impl Front {
     /// One more replica.
     pub fn add(&self, gateway: u16, probes: u16) {
         let [gateway, probes] = [gateway, probes].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        self.with(|backends| backends.push(Backend { gateway, probes, ready: false, chosen: true }));
-    }
-
-    /// From now on only these of the replicas get new connections, however ready the others are.
-    pub fn only(&self, gateways: &[u16]) {
-        self.with(|backends| backends.iter_mut().for_each(|backend| backend.chosen = gateways.contains(&backend.gateway.port())));
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<Backend>) -> T) -> T {
-        work(&mut self.shared.backends.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut backends = self.shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        backends.push(Backend { gateway, probes, ready: false });
     }
 }
 
@@ -97,8 +88,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn forward(mut stream: TcpStream, shared: Arc<Shared>) {
     let behind = {
         let backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready: Vec<SocketAddr> =
-            backends.iter().filter(|backend| backend.ready && backend.chosen).map(|backend| backend.gateway).collect();
+        let ready: Vec<SocketAddr> = backends.iter().filter(|backend| backend.ready).map(|backend| backend.gateway).collect();
         let next = shared.next.fetch_add(1, Ordering::Relaxed);
         // Each in turn, and not so that who comes twice, to enrol and to connect, always meets the same two in the same order.
         ready.get((next + next / 2) % ready.len().max(1)).copied()

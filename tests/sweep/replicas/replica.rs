@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use harness::processes::{self, ProcessId};
+use harness::processes;
 use harness::switchboard::{Ports, Switchboard, program};
 use harness::{metrics, wait};
 use rustix::process::Signal;
@@ -52,11 +52,6 @@ impl Replica {
             }
             metrics::answer(self.ports.metrics, "GET", "/readyz", "").is_some_and(|(status, _)| status == 200)
         });
-    }
-
-    /// Its process.
-    pub fn id(&self) -> ProcessId {
-        self.child.id()
     }
 
     /// Whether it runs.

@@ -22,8 +22,8 @@ pub struct Replicated {
     pub replicas: Vec<Replica>,
     /// Between each of them and the API server.
     pub apis: Vec<Proxy>,
-    /// Where systems dial.
-    pub front: Front,
+    /// Where systems dial; there as long as this is.
+    _front: Front,
     /// Everything else.
     pub stage: Stage,
 }
@@ -43,7 +43,7 @@ impl Replicated {
             replicas.push(replica);
             apis.push(api);
         }
-        let mut all = Self { replicas, apis, front, stage };
+        let mut all = Self { replicas, apis, _front: front, stage };
         all.replicas.iter_mut().for_each(Replica::wait_until_ready);
         all.stage.add_system(SYSTEM, causes);
         for system in OTHERS {
