@@ -46,9 +46,9 @@ impl Age {
 
     fn since(completed: Timestamp, now: Timestamp) -> Self {
         match now.as_second().saturating_sub(completed.as_second()) {
-            ..=DAY => Self::Day,
-            ..=WEEK => Self::Week,
-            ..=MONTH => Self::Month,
+            seconds if seconds <= DAY => Self::Day,
+            seconds if seconds <= WEEK => Self::Week,
+            seconds if seconds <= MONTH => Self::Month,
             _ => Self::Older,
         }
     }
