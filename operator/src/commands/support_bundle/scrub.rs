@@ -145,10 +145,10 @@ impl Scrubber {
             }
             Value::Array(items) => {
                 for item in items {
-                    if name == "env" {
-                        if let Some(value) = item.get_mut("value") {
-                            self.leave_out(value);
-                        }
+                    if name == "env"
+                        && let Some(value) = item.get_mut("value")
+                    {
+                        self.leave_out(value);
                     }
                     self.value(item, name);
                 }
