@@ -98,6 +98,12 @@ fn assert_only_allowed(golden: &Value, ours: &Value) {
     assert!(unexpected.is_empty(), "{} steps differ:\n{}", unexpected.len(), unexpected.join("\n"));
     let settled: Vec<&&String> = allowed.difference(&differing).collect();
     assert!(settled.is_empty(), "these no longer differ, take them off allowed.json: {settled:?}");
+    eprintln!(
+        "{} of {} steps are answered as by a real server, {} differ and are allowed to",
+        golden.len() - differing.len(),
+        golden.len(),
+        differing.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
