@@ -21,7 +21,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use cel::{Authority, Budget, Expression, Failure, Inputs, Named, Names, Question, Scope, Wanted, check_rules};
+pub use cel::{Authority, Budget, Expression, Failure, Inputs, Named, Names, Question, RESERVED, Scope, Wanted, check_rules};
 pub use compiled::Compiled;
 pub use decode::{prune, unknown_fields};
 pub use defaults::apply_defaults;

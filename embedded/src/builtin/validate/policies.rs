@@ -8,7 +8,7 @@ use super::{faults, selectors, unsupported};
 use crate::builtin::json::{is_set, items_at, text_at};
 use crate::builtin::names;
 use crate::policy;
-use crate::schema::{Expression, Named, Names, Wanted};
+use crate::schema::{Expression, Named, Names, RESERVED, Wanted};
 use crate::status::FieldError;
 
 type Errors = Vec<FieldError>;
@@ -225,31 +225,6 @@ fn validate_variables(object: &Value, errors: &mut Errors) -> Vec<Named> {
     }
     variables
 }
-
-/// Words that CEL keeps for itself.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 fn is_identifier(name: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';

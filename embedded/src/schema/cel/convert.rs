@@ -10,8 +10,8 @@ use serde_json::{Map as Object, Value};
 
 use crate::schema::{Kind, Schema, formats};
 
-/// Words of CEL: a field of that name is `__word__` in a rule.
-const RESERVED: [&str; 21] = [
+/// Words that CEL keeps for itself: a field of that name is `__word__` in a rule.
+pub const RESERVED: [&str; 21] = [
     "true",
     "false",
     "null",

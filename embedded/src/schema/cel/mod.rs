@@ -31,6 +31,7 @@ mod run;
 
 pub use authority::{Authority, Question};
 pub use check::check_rules;
+pub use convert::RESERVED;
 pub use expression::{Budget, Expression, Failure, Inputs, Named, Names, Scope, Wanted};
 pub(super) use program::Program;
 pub(super) use run::validate;
