@@ -152,6 +152,8 @@ fn a_pod_reaches_the_api_server_as_its_service_account_and_no_further() {
         service("back-end", json!({"ports": [{"name": "web", "port": 8000}]})),
     ]);
     let program = std::path::PathBuf::from(kubectl.command(&[]).get_program()).canonicalize().unwrap();
+    // kubectl is this machine's, also where it is below /tmp: quotes keep its path from being taken for one inside the mount.
+    let program = program.display().to_string().replacen('/', "/''", 1);
     // The mount over /tmp must not lead the pod away from what the node gives it.
     let script = format!(
         "{kubectl} auth whoami -o jsonpath='{{.status.userInfo.username}}' && echo
@@ -163,7 +165,7 @@ fn a_pod_reaches_the_api_server_as_its_service_account_and_no_further() {
            -o /tmp/answer -w 'through the service: %{{http_code}}\\n'
          test -s /tmp/answer && test -w $TMPDIR && echo kept
          echo \"$BACK_END_SERVICE_HOST:$BACK_END_SERVICE_PORT_WEB\"",
-        kubectl = program.display()
+        kubectl = program
     );
     let pod = |name: &str, more: Value| {
         let container = json!({"name": "c", "image": "shell", "args": ["-c", script],
