@@ -178,13 +178,12 @@ async fn a_deployment_rolls_out_is_blocked_by_a_bad_template_and_goes_back() {
     assert!(before.iter().all(|name| pods.iter().any(|pod| pod.name_any() == *name)), "the old pods stay");
     world.until::<Deployment>("web", "second revision", |one| one.annotations()["deployment.kubernetes.io/revision"] == "2").await;
     world.patch::<Deployment>("web", json!({"spec": {"template": template("good")}})).await;
-    let again = world
-        .until("web", "back", |one: &Deployment| is_through(one) && one.annotations()["deployment.kubernetes.io/revision"] == "3")
-        .await;
+    world.until("web", "back", |one: &Deployment| is_through(one) && one.annotations()["deployment.kubernetes.io/revision"] == "3").await;
     world.until_pods("app=web", "the same three", |pods| pods.len() == 3 && pods.iter().all(|pod| before.contains(&pod.name_any()))).await;
     let sets = world.api::<ReplicaSet>().list(&ListParams::default()).await.unwrap().items;
     assert_eq!(sets.len(), 2);
     // At rest nothing is written: whatever still was on its way would have changed the Deployment's version.
+    let again = world.until("web", "nothing left to do", is_through).await;
     let server = world.stop().await;
     let revision = server.store().revision();
     let world = World::over(server);
