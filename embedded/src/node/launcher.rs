@@ -5,10 +5,12 @@
 //! program first, asks, and then becomes the container's program.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setsid};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Exit code when the launcher was called wrongly or the agent was gone already.
 pub const FAILED: i32 = 125;
@@ -41,8 +43,31 @@ pub fn launcher_main(arguments: impl IntoIterator<Item = OsString>) -> ! {
     if terminal && let Err(error) = setsid().and_then(|_| ioctl_tiocsctty(std::io::stdin())) {
         fail(FAILED, &format!("pod launcher: cannot take the terminal: {error}"));
     }
+    if let Err(error) = heed_signals() {
+        fail(FAILED, &format!("pod launcher: cannot heed the signals that its starter ignored: {error}"));
+    }
     let error = Command::new(&program).args(arguments).exec();
     fail(NOT_EXECUTABLE, &format!("pod launcher: cannot execute {}: {error}", program.display()));
+}
+
+/// A program begins with no signal ignored, as in a container: who starts this plane in the background of a script has SIGINT ignored, and so would
+/// every program in it. Without `unsafe` a signal cannot be set back; but one that is caught is set back by the kernel when the program takes over.
+fn heed_signals() -> io::Result<()> {
+    let ignored = ignored_signals(&std::fs::read_to_string("/proc/self/status")?);
+    let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
+    let concerned: Vec<SignalKind> = kinds.into_iter().filter(|kind| ignored & (1 << (kind.as_raw_value() - 1)) != 0).collect();
+    if concerned.is_empty() {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    concerned.into_iter().try_for_each(|kind| signal(kind).map(drop))
+}
+
+/// The signals a process ignores, from its `/proc/<id>/status`: bit 0 is signal 1.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 fn fail(code: i32, text: &str) -> ! {

@@ -46,6 +46,19 @@ async fn as_agent() {
     world.task.await.unwrap();
 }
 
+#[test]
+fn a_program_heeds_signals_that_whoever_started_the_agent_ignores() {
+    let ignored = |launcher: &str| {
+        let script = format!("trap '' HUP INT QUIT; {launcher} grep SigIgn /proc/self/status; true");
+        let output = Command::new("sh").arg("-c").arg(script).arg(std::env::current_exe().unwrap()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_else(|| panic!("no mask in {text:?}"));
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 0b111
+    };
+    assert_eq!(ignored(""), 0b111, "without the launcher they stay ignored");
+    assert_eq!(ignored(&format!("\"$0\" {} $$", launcher().arguments.join(" "))), 0);
+}
+
 #[tokio::test]
 async fn killing_the_agent_ends_its_children_and_the_next_start_finds_what_they_left() {
     let folder = Folder::new();
