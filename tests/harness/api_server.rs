@@ -14,6 +14,7 @@ use crate::folder::Folder;
 use crate::kubectl::Kubectl;
 use crate::metrics;
 use crate::node::Node;
+use crate::processes;
 use crate::switchboard::{Ports, program};
 use crate::wait;
 
@@ -72,9 +73,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("---- the last lines of {}\n{}\n----", self.name, lines[lines.len().saturating_sub(30)..].join("\n"));
+            processes::show_end_of_log(self.name, &std::fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
 }
@@ -227,10 +226,8 @@ fn store(data: &Path, authority: &Authority, ports: Ports) -> Command {
 }
 
 fn operator(data: &Path, ports: Ports) -> Command {
-    let mut command = Command::new(program());
-    command.args(["operator", "--listen=127.0.0.1", "--gateway-host=127.0.0.1", "--data"]).arg(data.join("operator"));
-    command.arg(format!("--gateway-port={}", ports.gateway)).arg(format!("--metrics-port={}", ports.metrics));
-    command.env("KUBECONFIG", data.join("kubeconfig-operator")).env_remove("KUBERNETES_SERVICE_HOST");
+    let mut command = crate::operator::command(&data.join("operator"), &data.join("kubeconfig-operator"), ports.metrics);
+    command.arg(format!("--gateway-port={}", ports.gateway));
     command
 }
 

@@ -65,8 +65,16 @@ fn answer_of(address: (&str, u16), method: &str, path: &str, body: &str) -> Opti
 pub fn all(plane: &impl Measured) -> BTreeMap<String, f64> {
     let (status, body) = request(plane, "GET", "/metrics", "");
     assert_eq!(status, 200, "{body}");
-    let series = body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    series.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
+    series(&body)
+}
+
+/// The series of a page and their values.
+///
+/// # Panics
+/// The page cannot be read.
+pub fn series(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
 }
 
 /// One series; 0 where it is not there.

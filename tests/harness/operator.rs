@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -11,41 +12,59 @@ use crate::processes::{self, ProcessId};
 use crate::switchboard::{Switchboard, program};
 use crate::wait;
 
+/// How long one may take to end in order: what a pod is given.
+const ENDING: Duration = Duration::from_secs(30);
+
 /// A `switchboard operator`. Ends with this value, its log shown where the test failed.
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
+    name: String,
     kubeconfig: PathBuf,
     options: Vec<String>,
     folder: PathBuf,
-    plane: [String; 2],
+    metrics: u16,
 }
 
 impl Operator {
     /// Starts it against the plane, by the API that this kubeconfig names, and waits until it is ready. It takes the ports that the plane has for it.
     pub fn start(plane: &Switchboard, kubeconfig: &Path, options: &[&str]) -> Self {
-        let folder = plane.data().with_file_name("operator");
-        std::fs::create_dir_all(&folder).unwrap();
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let ports = [format!("--gateway-port={}", plane.ports.gateway), format!("--metrics-port={}", plane.ports.metrics)];
-        let child = spawn(&folder, kubeconfig, &options, &ports);
-        let mut operator = Self { child, kubeconfig: kubeconfig.to_owned(), options, folder, plane: ports };
-        operator.wait_until_ready(plane);
+        let mut all = vec![format!("--gateway-port={}", plane.ports.gateway)];
+        all.extend(options.iter().map(|option| (*option).to_owned()));
+        let mut operator = Self::begin(plane, "operator", kubeconfig, plane.ports.metrics, all);
+        operator.wait_until_ready();
         operator
     }
 
-    fn wait_until_ready(&mut self, plane: &Switchboard) {
-        wait::until_true("switchboard operator to be ready", wait::SOON, || {
+    /// Starts one of this name, with its folder beside the plane's. It may not be ready yet.
+    pub fn begin(plane: &Switchboard, name: &str, kubeconfig: &Path, metrics: u16, options: Vec<String>) -> Self {
+        let folder = plane.data().with_file_name(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let child = spawn(&folder, kubeconfig, metrics, &options);
+        Self { child, name: name.to_owned(), kubeconfig: kubeconfig.to_owned(), options, folder, metrics }
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// It ended instead.
+    pub fn wait_until_ready(&mut self) {
+        wait::until_true(&format!("{} to be ready", self.name), wait::SOON, || {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("switchboard operator ended with {status} instead of getting ready:\n{}", self.log());
+                panic!("{} ended with {status} instead of getting ready:\n{}", self.name, self.log());
             }
-            metrics::answer(plane.ports.metrics, "GET", "/readyz", "").is_some_and(|(status, _)| status == 200)
+            metrics::answer(self.metrics, "GET", "/readyz", "").is_some_and(|(status, _)| status == 200)
         });
     }
 
     /// Its process.
     pub fn id(&self) -> ProcessId {
         self.child.id()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it runs.
@@ -59,16 +78,24 @@ impl Operator {
         self.child.wait().unwrap();
     }
 
-    /// Starts again after it was killed, and waits until it is ready.
-    pub fn start_again(&mut self, plane: &Switchboard) {
+    /// Starts again after it ended; it may not be ready yet.
+    pub fn start_again(&mut self) {
         self.kill();
-        self.child = spawn(&self.folder, &self.kubeconfig, &self.options, &self.plane);
-        self.wait_until_ready(plane);
+        self.child = spawn(&self.folder, &self.kubeconfig, self.metrics, &self.options);
     }
 
     /// Another signal, such as SIGSTOP.
     pub fn signal(&self, signal: Signal) {
         processes::signal(self.child.id(), signal);
+    }
+
+    /// SIGTERM; waits until it is gone, and returns the exit code.
+    ///
+    /// # Panics
+    /// It goes on for longer than a pod is given.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        wait::until(&format!("the end of {}", self.name), ENDING, || self.child.try_wait().unwrap()).code()
     }
 
     /// All it wrote so far, over restarts.
@@ -82,17 +109,22 @@ impl Drop for Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("---- the last lines of switchboard operator\n{}\n----", lines[lines.len().saturating_sub(60)..].join("\n"));
+            processes::show_end_of_log(&self.name, &self.log());
         }
     }
 }
 
-fn spawn(folder: &Path, kubeconfig: &Path, options: &Vec<String>, ports: &[String; 2]) -> Child {
-    let output = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+/// The command that runs an operator on this machine.
+pub fn command(folder: &Path, kubeconfig: &Path, metrics: u16) -> Command {
     let mut command = Command::new(program());
-    command.args(["operator", "--listen=127.0.0.1", "--gateway-host=127.0.0.1", "--data"]).arg(folder).args(ports).args(options);
+    command.args(["operator", "--listen=127.0.0.1", "--gateway-host=127.0.0.1", "--data"]).arg(folder);
+    command.arg(format!("--metrics-port={metrics}"));
     command.env("KUBECONFIG", kubeconfig).env_remove("KUBERNETES_SERVICE_HOST");
-    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
+    command
+}
+
+fn spawn(folder: &Path, kubeconfig: &Path, metrics: u16, options: &[String]) -> Child {
+    let output = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = command(folder, kubeconfig, metrics);
+    command.args(options).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
 }

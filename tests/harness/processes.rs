@@ -57,3 +57,9 @@ pub fn of_pod(data: &Path, pod_uid: &str) -> Option<ProcessId> {
         String::from_utf8_lossy(&words).contains(&format!("/pods/{pod_uid}/"))
     })
 }
+
+/// Shows the last lines of a program's log, for a test that failed.
+pub fn show_end_of_log(program: &str, log: &str) {
+    let lines: Vec<&str> = log.lines().collect();
+    eprintln!("---- the last lines of {program}\n{}\n----", lines[lines.len().saturating_sub(60)..].join("\n"));
+}

@@ -169,9 +169,7 @@ impl Drop for Switchboard {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("---- the last lines of switchboard up\n{}\n----", lines[lines.len().saturating_sub(60)..].join("\n"));
+            processes::show_end_of_log("switchboard up", &self.log());
         }
     }
 }

@@ -104,7 +104,8 @@ impl Scene {
 
     /// Starts the operator again after it was killed, and waits until it is ready.
     pub fn start_operator_again(&mut self) {
-        self.operator.start_again(&self.stage.plane);
+        self.operator.start_again();
+        self.operator.wait_until_ready();
     }
 }
 

@@ -38,13 +38,13 @@ impl Replicated {
             let name = format!("replica-{number}");
             let api = Proxy::start(server.server, &server.authority);
             let config = kubeconfig(&stage.plane, &api, &token, &format!("kubeconfig-{name}"));
-            let replica = Replica::start(&stage.plane, &name, &config, NAMESPACE, front.port, &[]);
+            let replica = Replica::start(&stage.plane, &name, &config, NAMESPACE, front.port);
             front.add(replica.ports.gateway, replica.ports.metrics);
             replicas.push(replica);
             apis.push(api);
         }
         let mut all = Self { replicas, apis, _front: front, stage };
-        all.replicas.iter_mut().for_each(Replica::wait_until_ready);
+        all.replicas.iter_mut().for_each(|replica| replica.wait_until_ready());
         all.stage.add_system(SYSTEM, causes);
         for system in OTHERS {
             all.stage.add_system(system, &json!({"logging": {"linesPerMinute": 0}}));

@@ -26,7 +26,7 @@ fn one_of_two_leads_both_serve_systems_and_at_rest_they_write_nothing_but_leases
     }
     let elsewhere = all.replicas[leader].metrics().get("switchboard_replica_requests_total{result=\"done\"}").copied().unwrap_or_default();
     assert!(elsewhere > 0.0 || all.replicas[other].sessions() == 0, "the leader asks systems through the other replica");
-    assert!(all.holder().starts_with(&all.replicas[leader].name), "{}", all.holder());
+    assert!(all.holder().starts_with(all.replicas[leader].name()), "{}", all.holder());
     all.wait_until_at_rest();
     all.forget();
     // A window of observation, longer than every period of the operators but the keepalive and the probe of the store.
