@@ -17,13 +17,13 @@ run: ## Builds, then runs everything on this machine with a demo; Ctrl-C stops i
 	cargo build -p operator
 	exec $(BINARY) up --demo
 
-tools: ## Installs what tests need (kubectl, cargo-nextest, cargo-deny)
+tools: ## Installs what tests need (kubectl, Helm, Prometheus and others into .tools/; cargo-nextest, cargo-deny)
 	@tools/install.sh
 
 test: ## Everything that must hold: format, lints, licences, unit, integration and end-to-end tests
 	@tools/test.sh
 
-test-deep: tools ## What takes longer: figures, ten minutes at rest, crash rounds; writes docs/reports/deep.md
+test-deep: tools ## What takes longer: figures, ten minutes at rest, crash rounds; writes docs/reports/*.md
 	@tools/test-deep.sh
 
 lint: ## Format, clippy with warnings denied, licences and duplicates of dependencies

@@ -127,7 +127,9 @@ def version():
 
 def labels():
     """As the OCI image specification names them."""
-    revision = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    git = shutil.which("git")
+    # Of a source without its history, as an archive of it is, nothing can be said.
+    revision = git and subprocess.run([git, "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     given = {
         "title": "switchboard",
         "description": "The operator for telephone systems",

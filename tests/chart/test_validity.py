@@ -82,7 +82,7 @@ class Validity(unittest.TestCase):
         def names(release):
             return {(entry["kind"], entry["metadata"]["name"]) for entry in rendering.objects({}, name=release)}
 
-        # Kinds, roles of people and admission policies are the cluster's: a second release sets crds, roles and admissionPolicies off.
+        # Kinds, roles of people and admission policies are the cluster's: a second release sets crds and roles off, both of them admissionPolicies.
         shared = {kind for kind, _ in names("one") & names("two")}
         self.assertLessEqual(shared, {"CustomResourceDefinition", "ClusterRole", "ValidatingAdmissionPolicy",
                                       "ValidatingAdmissionPolicyBinding"})

@@ -204,7 +204,9 @@ fn upgrade_and_roll_back(scene: &Scene) {
 
 fn uninstall(scene: &Scene, before: &BTreeSet<String>) {
     let kubectl = &scene.kubectl;
-    // As the notes say: first the systems, while the operator can finish that.
+    // As the notes say: first what there is, while the operator can end it.
+    let all = "backups,restores,simulatedsystems,registrations,ipoffices,customers";
+    kubectl.ok(&["delete", all, "--all", "-A", "--timeout=60s"]);
     kubectl.ok(&["delete", "namespace", "examples", "--timeout=60s"]);
     kubectl.ok(&["delete", "objectstore", "offsite", "--timeout=60s"]);
     println!("{}", scene.helm.ok(&["uninstall", "switchboard", "--wait", "--timeout", "2m"]));
