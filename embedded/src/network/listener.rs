@@ -56,7 +56,9 @@ impl Listener {
             match TcpListener::bind(self.at).await {
                 Ok(listener) => {
                     attempts = 0;
-                    self.serve(&listener, &mut connections, &turn).await;
+                    if !self.serve(&listener, &mut connections, &turn).await {
+                        return;
+                    }
                 }
                 Err(error) => {
                     attempts += 1;
@@ -73,12 +75,22 @@ impl Listener {
         }
     }
 
-    /// Until nobody answers any more. Connections that are open stay.
-    async fn serve(&mut self, listener: &TcpListener, connections: &mut JoinSet<()>, turn: &Arc<AtomicUsize>) {
+    /// Until nobody answers any more; connections that are open stay. `false`: for good, because the sender of the targets is gone.
+    async fn serve(&mut self, listener: &TcpListener, connections: &mut JoinSet<()>, turn: &Arc<AtomicUsize>) -> bool {
+        let places = Arc::clone(&self.places);
+        // Kept from turn to turn: it may hold a connection that waits for its place.
+        let next = accept(listener, &places);
+        tokio::pin!(next);
         loop {
             tokio::select! {
-                changed = self.targets.changed() => if changed.is_err() || self.targets.borrow().is_empty() { return },
-                (stream, place) = accept(listener, &self.places) => {
+                changed = self.targets.changed() => match changed {
+                    Ok(()) if self.targets.borrow().is_empty() => return true,
+                    Ok(()) => {}
+                    // Not left to whoever waits for targets: the last ones stay, and would be listened for again at once and for ever.
+                    Err(_) => return false,
+                },
+                (stream, place) = &mut next => {
+                    next.set(accept(listener, &places));
                     let (targets, turn) = (self.targets.borrow().clone(), Arc::clone(turn));
                     connections.spawn(async move {
                         pass(stream, &targets, &turn).await;
@@ -91,18 +103,20 @@ impl Listener {
     }
 }
 
+/// The next connection, with its place among all. Only one waits for a place, further ones in the system's queue; a listener that nobody connects
+/// to takes none.
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    loop {
+    let stream = loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => break stream,
             Err(error) => {
                 tracing::debug!(%error, "a connection to a service could not be taken");
                 tokio::time::sleep(PAUSE).await;
             }
         }
-    }
+    };
+    // The semaphore is never closed.
+    (stream, Arc::clone(places).acquire_owned().await.ok())
 }
 
 /// Passes a connection on to the first that takes it, each getting its turn as the first. Where none does, it is reset.
@@ -192,6 +206,41 @@ mod tests {
         until(at, |answer| answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)).await;
         drop(targets);
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn listeners_that_nobody_connects_to_take_no_place_and_who_waits_for_one_gets_it() {
+        let (one, places) = (answering("one").await, Arc::new(Semaphore::new(1)));
+        let (failures, _failed) = mpsc::channel(1);
+        let (targets, watched) = watch::channel::<Targets>(Arc::from([one]));
+        let mut addresses = Vec::new();
+        let mut tasks = JoinSet::new();
+        for _ in 0..3 {
+            let at = free().await;
+            let (targets, places, failures) = (watched.clone(), Arc::clone(&places), failures.clone());
+            tasks.spawn(Listener { at, targets, places, failures }.run());
+            addresses.push(at);
+        }
+        for at in &addresses {
+            until(*at, |answer| answer.as_ref().is_ok_and(|text| text == "one:hello")).await;
+        }
+        let place = Arc::clone(&places).acquire_owned().await.unwrap();
+        let waiting = tokio::spawn(ask(addresses[0]));
+        // Its listener turns meanwhile, and does not lose it.
+        let two = answering("two").await;
+        for count in 0..1000 {
+            targets.send_replace(vec![two; 1 + count % 2].into());
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished(), "there is no place");
+        drop(place);
+        let answer = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap().unwrap();
+        assert_eq!(answer, "two:hello");
+        // Also where somebody still answers, as when a service is deleted before its pods.
+        drop(targets);
+        let ended = tokio::time::timeout(Duration::from_secs(20), tasks.join_all()).await;
+        assert_eq!(ended.expect("listeners end with their targets").len(), 3);
+        assert_eq!(ask(addresses[0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]
