@@ -25,16 +25,31 @@ pub struct Container {
     console: Arc<Console>,
 }
 
+/// A running container's place among them, for as long as somebody looks after it: also where that one dies, no program starts in it any more.
+#[derive(Debug)]
+pub struct Entry {
+    sessions: Arc<Sessions>,
+    key: ContainerKey,
+    container: Arc<Container>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.container.console.abandon();
+        self.sessions.remove(&self.key, &self.container);
+    }
+}
+
 impl Sessions {
-    /// A container has been started. One of the same name that is still ending makes way.
-    pub fn add(&self, key: ContainerKey, target: Arc<Target>, console: Arc<Console>) -> Arc<Container> {
+    /// A container has been started. It is found for as long as the value lives. One of the same name that is still ending makes way.
+    pub fn add(self: &Arc<Self>, key: ContainerKey, target: Arc<Target>, console: Arc<Console>) -> Entry {
         let container = Arc::new(Container { target, console });
-        self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&container));
-        container
+        self.containers.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&container));
+        Entry { sessions: Arc::clone(self), key, container }
     }
 
     /// A container has ended. Another that has taken its name stays.
-    pub fn remove(&self, key: &ContainerKey, container: &Arc<Container>) {
+    fn remove(&self, key: &ContainerKey, container: &Arc<Container>) {
         let mut containers = self.containers.write().unwrap_or_else(PoisonError::into_inner);
         if containers.get(key).is_some_and(|current| Arc::ptr_eq(current, container)) {
             containers.remove(key);

@@ -32,7 +32,6 @@ impl Worker {
     pub(super) fn exited(&mut self, index: usize, exit: &Exit) {
         if let Some(running) = self.running[index].take() {
             running.watcher.abort();
-            self.shared.node.sessions.remove(&self.key(index), &running.container);
             if let Some((_, stopper)) = running.stopper {
                 stopper.abort();
             }

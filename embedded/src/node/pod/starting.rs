@@ -169,9 +169,9 @@ impl Worker {
             Done::Helper
         });
         let key = self.key(index);
-        let container = self.shared.node.sessions.add(key, Arc::clone(&target), Arc::clone(&instance.console));
+        let entry = self.shared.node.sessions.add(key, Arc::clone(&target), Arc::clone(&instance.console));
         self.running[index] =
-            Some(Running { signaller: instance.signaller(), watcher, stopper: None, target, container, life: self.lives });
+            Some(Running { signaller: instance.signaller(), watcher, stopper: None, target, _entry: entry, life: self.lives });
         self.states[index].begin(instance.started);
         let name = self.states[index].spec.name.clone();
         self.note(false, "Created", format!("Created container: {name}"), Some(index));

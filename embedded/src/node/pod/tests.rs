@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod attaching;
 mod life;
 mod pure;
 mod sessions;

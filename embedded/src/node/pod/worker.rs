@@ -26,7 +26,7 @@ use crate::node::log_service::PodLogs;
 use crate::node::options::NodeOptions;
 use crate::node::process::instance::Signaller;
 use crate::node::process::{Exit, Spawner};
-use crate::node::sessions::Container;
+use crate::node::sessions::Entry;
 
 /// The reason of a pod that failed because it was active for too long.
 const DEADLINE: &str = "DeadlineExceeded";
@@ -69,8 +69,8 @@ pub(super) struct Running {
     pub stopper: Option<(Instant, AbortHandle)>,
     pub life: u64,
     pub target: Arc<Target>,
-    /// Where the API server finds it.
-    pub container: Arc<Container>,
+    /// Where the API server finds it; ends with this.
+    pub _entry: Entry,
 }
 
 /// One pod.

@@ -2,22 +2,19 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
+use super::OUTPUT_BOUND;
 use super::console::{Console, Wishes};
 use super::identity::{self, Identity};
 use super::spawner::{Execution, Spawner, Wiring};
 use super::streams::Output as Stream;
 use super::terminal::Terminal;
 use crate::node::logs::{InstanceLog, Output};
-
-/// After the program's end its output is read for at most this long: a stray descendant may hold the pipe open.
-const OUTPUT_BOUND: Duration = Duration::from_secs(2);
 
 /// How a container ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +119,7 @@ async fn live(
         let _ = tokio::time::timeout(OUTPUT_BOUND, &mut pumps).await;
     }
     pump.log.finish();
-    pump.console.close();
+    pump.console.close().await;
     Exit { code, signal: status.ok().and_then(|status| status.signal()), started, finished }
 }
 

@@ -167,13 +167,15 @@ async fn an_unmapped_image_and_a_missing_program_say_what_to_do() {
 #[tokio::test]
 async fn readiness_follows_its_probe_and_liveness_restarts() {
     let text = "mkdir -p /v; touch /v/alive /v/ready; while :; do sleep 0.05; done";
-    let exec = |file: &str| json!({"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 1});
+    // One failure counts, so the time limit must not be what fails where the machine is busy.
+    let exec =
+        |file: &str| json!({"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 20});
     let mut spec = shell(
         "Always",
         text,
         json!({
             "volumeMounts": [{"name": "v", "mountPath": "/v"}], "readinessProbe": exec("/v/ready"), "livenessProbe": exec("/v/alive"),
-            "startupProbe": {"exec": {"command": ["test", "-e", "/v/alive"]}, "periodSeconds": 1},
+            "startupProbe": {"exec": {"command": ["test", "-e", "/v/alive"]}, "periodSeconds": 1, "timeoutSeconds": 20},
         }),
     );
     spec["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
