@@ -16,6 +16,7 @@
 //! | [`network`] | addresses of pods and Services, and who answers there |
 //! | [`controllers`] | garbage collection, namespace deletion |
 //! | [`node`] | the node agent: pods as child processes |
+//! | `naming` | characters and hashes of generated names |
 //! | [`upgrade`] | connections that become websockets |
 //! | [`status`] | errors as Kubernetes says them |
 
@@ -24,6 +25,7 @@ pub mod body;
 pub mod builtin;
 pub mod controllers;
 pub mod fields;
+mod naming;
 pub mod network;
 pub mod node;
 pub mod patch;

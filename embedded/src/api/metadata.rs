@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::naming;
 use crate::resource::Resource;
 use crate::status::Status;
 
-/// Characters of generated names: no vowels and nothing that reads like another, so that no words come out.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// A generated name is cut so that it stays a valid label value.
 const LONGEST_PREFIX: usize = 58;
 
@@ -24,7 +23,7 @@ pub(super) fn later(seconds: i64) -> String {
 /// Five random characters.
 pub(super) fn random_suffix() -> String {
     let random = uuid::Uuid::new_v4().as_u128();
-    (0..5).map(|place| char::from(ALPHABET[usize::try_from((random >> (place * 16)) & 0xffff).unwrap_or(0) % ALPHABET.len()])).collect()
+    (0..5).map(|place| naming::letter(u64::try_from((random >> (place * 16)) & 0xffff).unwrap_or(0))).collect()
 }
 
 /// The metadata of an object, made where it is missing.

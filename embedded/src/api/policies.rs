@@ -95,8 +95,7 @@ impl Api {
         if resource.group != policy::GROUP || resource.kind != policy::POLICY || !target.subresource.is_empty() {
             return;
         }
-        let kinds = self.kinds();
-        policy::observe(object, &|group, version, plural| kinds.get(group, version, plural).cloned());
+        policy::observe(object, self.kinds().all());
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Value, json};
 
 use super::{Api, metadata};
-use crate::network::ServiceNetwork;
+use crate::naming;
 use crate::status::{FieldError, Status};
 
 /// Ports of the node that Services may have, as in Kubernetes.
@@ -48,7 +48,10 @@ impl Api {
     fn address(&self, service: &Value, wanted: &str, others: &Others) -> Result<String, Status> {
         let network = self.options().service_network;
         if wanted.is_empty() {
-            return free_address(service, network, others);
+            // The same service gets the same address again if it is free.
+            let free = network.free(hash(service), &others.addresses);
+            let none = || Status::internal(format!("all addresses of {network} are taken: delete services that are not needed"));
+            return free.map(|address| address.to_string()).ok_or_else(none);
         }
         let refused = |why: String| {
             let error = FieldError::invalid("spec.clusterIPs", &json!([wanted]), format!("failed to allocate IP {wanted}: {why}"));
@@ -58,7 +61,7 @@ impl Api {
             Ok(address) if !network.contains(address) => {
                 refused(format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {network}"))
             }
-            Ok(_) if others.addresses.contains(wanted) => refused("provided IP is already allocated".to_owned()),
+            Ok(address) if others.addresses.contains(&address) => refused("provided IP is already allocated".to_owned()),
             Ok(_) => Ok(wanted.to_owned()),
             Err(_) => {
                 let error = FieldError::invalid(
@@ -74,7 +77,7 @@ impl Api {
 
 /// What other Services have.
 struct Others {
-    addresses: HashSet<String>,
+    addresses: HashSet<Ipv4Addr>,
     ports: HashSet<(u64, String)>,
 }
 
@@ -88,7 +91,7 @@ impl Others {
             if place(&other) == own {
                 continue;
             }
-            others.addresses.extend(other["spec"]["clusterIP"].as_str().map(str::to_owned));
+            others.addresses.extend(other["spec"]["clusterIP"].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok()));
             let ports = other["spec"]["ports"].as_array().into_iter().flatten();
             others.ports.extend(ports.filter_map(|port| Some((port["nodePort"].as_u64()?, protocol(port)))));
         }
@@ -96,22 +99,9 @@ impl Others {
     }
 }
 
-/// The same service gets the same address again if it is free: it begins at a place made of namespace and name. The first address is that of
-/// the service `kubernetes`.
-fn free_address(service: &Value, network: ServiceNetwork, others: &Others) -> Result<String, Status> {
-    let (start, places) = (hash(service), network.count.saturating_sub(1).max(1));
-    (0..places)
-        .map(|step| network.at(1 + (start % places + step) % places))
-        // The ends of a block of 256 look like network and broadcast addresses to some programs.
-        .filter(|address| !matches!(address.octets()[3], 0 | 255))
-        .map(|address| address.to_string())
-        .find(|address| !others.addresses.contains(address))
-        .ok_or_else(|| Status::internal(format!("all addresses of {network} are taken: delete services that are not needed")))
-}
-
+/// Where to look first for what a service needs: the same place for the same namespace and name.
 fn hash(service: &Value) -> u32 {
-    let name = format!("{}/{}", metadata::text(service, "namespace"), metadata::text(service, "name"));
-    name.bytes().fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
+    naming::hash32(format!("{}/{}", metadata::text(service, "namespace"), metadata::text(service, "name")).bytes())
 }
 
 fn wants_node_ports(service: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! The Service `kubernetes` in the namespace `default`: by it pods find the API server.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Endpoints, Service};
@@ -12,7 +13,11 @@ use kube::{Client, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::delays::{doubled, until};
+use crate::network::names::SERVICE_NAME;
 
 /// Its name, also that of its Endpoints and its slice.
 const NAME: &str = "kubernetes";
@@ -20,6 +25,10 @@ const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 /// The port it has in every cluster.
 pub const PORT: u16 = 443;
+/// Before what failed is tried again for the first time; doubled for each time after.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// Never longer than this.
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// Where the API server is, and the address its Service has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +62,7 @@ pub async fn ensure(client: &Client, address: ApiServerAddress) -> Result<(), Er
     let labels = json!({"endpointslice.kubernetes.io/skip-mirror": "true"});
     settle(&endpoints, "v1", "Endpoints", labels, json!({ "subsets": subsets })).await?;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), NAMESPACE);
-    let labels = json!({"kubernetes.io/service-name": NAME});
+    let labels = json!({SERVICE_NAME: NAME});
     let ready = json!([{"addresses": [server.ip()], "conditions": {"ready": true}}]);
     let content = json!({"addressType": "IPv4", "ports": port, "endpoints": ready});
     settle(&slices, "discovery.k8s.io/v1", "EndpointSlice", labels, content).await
@@ -104,21 +113,32 @@ pub async fn keep(client: Client, address: ApiServerAddress, shutdown: Cancellat
         of("v1", "Endpoints", "endpoints"),
         of("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     ]);
+    let (mut failures, mut again) = (0_u32, None);
     loop {
-        let change = tokio::select! {
+        let is_due = tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(change) = changes.next() => change,
+            () = until(again) => true,
+            Some(change) = changes.next() => match change {
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => false,
+                // What failed is tried again soon anyway.
+                Ok(_) => again.is_none(),
+                Err(error) => {
+                    tracing::warn!(%error, "the watch of the service kubernetes was interrupted; it is taken up again");
+                    false
+                }
+            },
         };
-        let outcome = match change {
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => Ok(()),
-            Ok(_) => ensure(&client, address).await,
+        if !is_due {
+            continue;
+        }
+        // Whatever keeps it from being written may end without any change of what is watched.
+        (failures, again) = match ensure(&client, address).await {
+            Ok(()) => (0, None),
             Err(error) => {
-                tracing::warn!(%error, "the watch of the service kubernetes was interrupted; it is taken up again");
-                Ok(())
+                let delay = doubled(FIRST_DELAY, failures, LONGEST_DELAY);
+                tracing::warn!(%error, ?delay, "the service kubernetes could not be brought up to date; it is tried again");
+                (failures.saturating_add(1), Some(Instant::now() + delay))
             }
         };
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the service kubernetes could not be brought up to date; it is at the next change or start");
-        }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::delays::doubled;
 use super::graph::{Graph, Known};
 use super::inventory::{Change, FOREGROUND, Item, ORPHAN, Owner};
 use super::judgement::{Policy, Verdict, judge};
@@ -21,7 +22,9 @@ use super::kinds::Kind;
 
 /// Objects worked on at the same time.
 const AT_ONCE: usize = 16;
-/// The longest delay before an object is tried again.
+/// Before an object is tried again for the first time; doubled for each time after.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+/// Never longer than this.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 struct Collector {
@@ -148,8 +151,8 @@ impl Collector {
             }
             Err(error) => {
                 let failures = self.failures.entry(uid.clone()).or_default();
+                let delay = doubled(FIRST_DELAY, *failures, LONGEST_DELAY);
                 *failures = failures.saturating_add(1);
-                let delay = Duration::from_millis(10).saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(LONGEST_DELAY);
                 tracing::debug!(%error, uid, ?delay, "garbage collection of an object is tried again");
                 Some((uid, delay))
             }

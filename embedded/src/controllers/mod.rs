@@ -13,6 +13,7 @@
 //! | [`workloads`] | Deployments, ReplicaSets, Jobs and PodDisruptionBudgets |
 //! | [`endpoints`] | Endpoints and EndpointSlices of Services |
 //! | [`api_server`] | the Service `kubernetes` |
+//! | [`delays`] | how long what failed waits |
 //! | [`accounts`] | under which names they act |
 //! | [`defaults`] | the `default` service account and the `kube-root-ca.crt` config map |
 
@@ -20,6 +21,7 @@ pub mod accounts;
 pub mod api_server;
 pub mod collector;
 pub mod defaults;
+pub mod delays;
 pub mod endpoints;
 pub mod events;
 pub mod graph;
@@ -27,6 +29,8 @@ pub mod inventory;
 pub mod judgement;
 pub mod kinds;
 pub mod namespaces;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 pub mod workloads;

@@ -1,5 +1,6 @@
 //! The addresses of a plane: 127.n.0.0/16, of which no two planes on a machine have the same at a time.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::linux::net::SocketAddrExt;
@@ -47,6 +48,14 @@ impl ServiceNetwork {
     /// Whether an address is one of these.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         u32::from(address).checked_sub(u32::from(self.first)).is_some_and(|place| place < self.count)
+    }
+    /// An address that nobody has, looked for from a place made of `start` on. Never the first, which is that of the Service `kubernetes`.
+    pub fn free(&self, start: u32, taken: &HashSet<Ipv4Addr>) -> Option<Ipv4Addr> {
+        let places = self.count.saturating_sub(1);
+        (0..places)
+            .map(|step| self.at(1 + (start % places + step) % places))
+            // The ends of a block of 256 look like network and broadcast addresses to some programs.
+            .find(|address| !matches!(address.octets()[3], 0 | 255) && !taken.contains(address))
     }
 }
 
@@ -150,6 +159,21 @@ mod tests {
         assert!(blocks.iter().all(|block| (1..=LAST).contains(&block.number)));
         let numbers: std::collections::HashSet<u8> = blocks.iter().map(|block| block.number).collect();
         assert_eq!(numbers.len(), 3);
+    }
+
+    #[test]
+    fn a_free_address_is_neither_taken_nor_the_first_nor_the_end_of_a_block() {
+        let network = ServiceNetwork { first: Ipv4Addr::new(127, 1, 0, 253), count: 6 };
+        let mut taken = HashSet::new();
+        let mut given = Vec::new();
+        // From the last place on, and on from the second.
+        while let Some(address) = network.free(4, &taken) {
+            taken.insert(address);
+            given.push(address.to_string());
+        }
+        assert_eq!(given, ["127.1.1.2", "127.1.0.254", "127.1.1.1"]);
+        assert_eq!(ServiceNetwork { count: 1, ..network }.free(4, &HashSet::new()), None, "there is only that of the Service kubernetes");
+        assert_eq!(ServiceNetwork { count: 0, ..network }.free(4, &HashSet::new()), None);
     }
 
     #[test]

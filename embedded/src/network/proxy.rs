@@ -19,15 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServiceNetwork;
 use super::listener::{Failure, Listener, Targets};
+use super::names::{Name, name_of, service_of};
 use super::routes::{Plan, plan};
 
 /// Connections to Services at a time; further ones wait in the system's queue.
 const CONNECTIONS: usize = 4096;
-/// Label of a slice: whose it is.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Runs until shutdown.
 ///
@@ -190,13 +186,4 @@ impl Proxy {
             tracing::debug!(%error, service = name.1, namespace = name.0, "an Event could not be written");
         }
     }
-}
-
-fn name_of(object: &impl ResourceExt) -> Name {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-fn service_of(slice: &EndpointSlice) -> Option<Name> {
-    let service = slice.labels().get(SERVICE_NAME)?;
-    Some((slice.namespace().unwrap_or_default(), service.clone()))
 }

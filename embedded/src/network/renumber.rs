@@ -22,7 +22,8 @@ pub async fn renumber(store: &Store, network: ServiceNetwork) -> Result<usize, W
     for service in services {
         let mut value = service.value();
         let Some(old) = address(&value).filter(|old| !network.contains(*old)) else { continue };
-        let Some(new) = replacement(old, network, &taken) else { continue };
+        let kept = Some(moved(old, network)).filter(|same| network.contains(*same) && !taken.contains(same));
+        let Some(new) = kept.or_else(|| network.free(0, &taken)) else { continue };
         taken.insert(new);
         value["spec"]["clusterIP"] = json!(new.to_string());
         value["spec"]["clusterIPs"] = json!([new.to_string()]);
@@ -35,14 +36,11 @@ pub async fn renumber(store: &Store, network: ServiceNetwork) -> Result<usize, W
     Ok(changed)
 }
 
-fn replacement(old: Ipv4Addr, network: ServiceNetwork, taken: &HashSet<Ipv4Addr>) -> Option<Ipv4Addr> {
+/// The lower half of one address behind the upper half of a network.
+fn moved(old: Ipv4Addr, network: ServiceNetwork) -> Ipv4Addr {
     let [_, _, third, fourth] = old.octets();
     let [first, second, ..] = network.first.octets();
-    let same = Ipv4Addr::new(first, second, third, fourth);
-    // The first address is that of the Service `kubernetes`.
-    let free = |address: &Ipv4Addr| network.contains(*address) && !taken.contains(address);
-    let others = (1..network.count).map(|place| network.at(place));
-    std::iter::once(same).chain(others).find(free)
+    Ipv4Addr::new(first, second, third, fourth)
 }
 
 #[cfg(test)]

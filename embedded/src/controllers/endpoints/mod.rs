@@ -5,18 +5,19 @@
 //! | [`pods`] | what matters of a pod |
 //! | [`plan`] | who is to stand in which slice (pure) |
 //! | [`sync`] | compares with what is there, and writes what differs |
+//! | [`retries`] | when what could not be written is tried again (pure) |
 //!
 //! Slices that people make are left alone, and so are Endpoints of Services without a selector; these are copied into slices, as in
 //! Kubernetes, unless they say not to.
 
 pub mod plan;
 pub mod pods;
+pub mod retries;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -25,18 +26,14 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Client, ResourceExt};
+use kube::{Client, Error, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use plan::SERVICE_NAME;
+use super::delays::until;
+use crate::network::names::{Name, name_of, service_of};
 use pods::PodFacts;
-
-/// Before what could not be written is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Namespace and name.
-pub(crate) type Name = (String, String);
+use retries::Retries;
 
 /// Everything that matters, as the watches show it.
 #[derive(Default)]
@@ -64,28 +61,18 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
             Some(seen) = events.next() => state.see(seen),
-            () = until(state.again) => state.again = None,
+            () = until(state.retries.next()) => {}
         }
         // What comes at once is looked at together: a deployment changes many pods.
         while let Some(Some(seen)) = futures::FutureExt::now_or_never(events.next()) {
             state.see(seen);
         }
-        if state.listing.is_empty() && state.again.is_none() {
-            for name in std::mem::take(&mut state.changed) {
-                if let Err(error) = writer.bring_up_to_date(&mut state.view, &name).await {
-                    tracing::debug!(%error, namespace = name.0, service = name.1, "endpoints could not be written; it is tried again");
-                    state.changed.insert(name);
-                    state.again = Some(Instant::now() + AGAIN);
-                }
+        if state.listing.is_empty() {
+            for name in state.take_ready(Instant::now()) {
+                let outcome = writer.bring_up_to_date(&mut state.view, &name).await;
+                state.looked_at(name, outcome);
             }
         }
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -125,8 +112,8 @@ struct State {
     listed: HashMap<&'static str, HashSet<Name>>,
     /// Services to look at.
     changed: BTreeSet<Name>,
-    /// Something could not be written: nothing is before this.
-    again: Option<Instant>,
+    /// Those of them that could not be written, and wait.
+    retries: Retries,
 }
 
 impl Default for State {
@@ -136,12 +123,27 @@ impl Default for State {
             listing: ["services", "pods", "slices", "endpoints"].into(),
             listed: HashMap::new(),
             changed: BTreeSet::new(),
-            again: None,
+            retries: Retries::default(),
         }
     }
 }
 
 impl State {
+    /// Takes the services to look at now.
+    fn take_ready(&mut self, now: Instant) -> BTreeSet<Name> {
+        let all = std::mem::take(&mut self.changed);
+        let (waiting, ready) = all.into_iter().partition(|name| self.retries.waits(name, now));
+        self.changed = waiting;
+        ready
+    }
+
+    fn looked_at(&mut self, name: Name, outcome: Result<(), Error>) {
+        let Err(error) = outcome else { return self.retries.succeeded(&name) };
+        let delay = self.retries.failed(&name, Instant::now());
+        tracing::warn!(%error, namespace = name.0, service = name.1, ?delay, "endpoints could not be written; it is tried again");
+        self.changed.insert(name);
+    }
+
     fn see(&mut self, seen: Seen) {
         match seen {
             Seen::Service(event) => {
@@ -242,13 +244,4 @@ impl State {
         });
         self.changed.extend(selecting.map(|(name, _)| name.clone()));
     }
-}
-
-fn name_of(object: &impl ResourceExt) -> Name {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-fn service_of(slice: &EndpointSlice) -> Option<Name> {
-    let service = slice.labels().get(SERVICE_NAME)?;
-    Some((slice.namespace().unwrap_or_default(), service.clone()))
 }

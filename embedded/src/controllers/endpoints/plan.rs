@@ -12,9 +12,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::pods::PodFacts;
+use crate::naming;
+use crate::network::names::SERVICE_NAME;
 
-/// Label of a slice: whose it is.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Label of a slice: who keeps it.
 pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// Who keeps slices of Services with a selector.
@@ -178,15 +178,8 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
 
 /// Five characters, as generated names end in.
 fn short_hash(text: &str) -> String {
-    const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash = text.bytes().fold(14_695_981_039_346_656_037_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211));
-    let mut name = String::new();
-    for _ in 0..5 {
-        let letter = usize::try_from(hash % 27).unwrap_or(0);
-        name.push(char::from(LETTERS[letter]));
-        hash /= 27;
-    }
-    name
+    let hash = naming::hash64(text.bytes());
+    (0..5).map(|place| naming::letter(hash / 27_u64.pow(place))).collect()
 }
 
 /// The Endpoints of a Service with a selector: labels and subsets.

@@ -7,9 +7,11 @@ use kube::core::ObjectMeta;
 use kube::{Client, Error, ResourceExt};
 use serde_json::json;
 
+use super::View;
 use super::plan::{self, MANAGED_BY, MIRRORING, SLICES};
 use super::pods::PodFacts;
-use super::{Name, View, service_of};
+use crate::controllers::workloads::context::{is_ending, is_gone};
+use crate::network::names::{Name, service_of};
 
 /// Writes endpoints.
 pub(crate) struct Writer {
@@ -146,7 +148,7 @@ impl Writer {
 fn passing_over<T>(written: Result<T, Error>) -> Result<Option<T>, Error> {
     match written {
         Ok(written) => Ok(Some(written)),
-        Err(Error::Api(status)) if matches!(status.code, 403 | 404 | 409) => Ok(None),
+        Err(error) if is_gone(&error) || is_ending(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -169,4 +171,23 @@ fn same_slice(present: &EndpointSlice, wanted: &EndpointSlice) -> bool {
 /// Compared as it is written: what is empty is as good as absent.
 fn same_subsets(present: Option<&Vec<EndpointSubset>>, wanted: Option<&Vec<EndpointSubset>>) -> bool {
     present.map(Vec::as_slice).unwrap_or_default() == wanted.map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_only_the_watch_can_tell_is_passed_over_and_a_refusal_is_not() {
+        let answer = |code: u16, message: &str| {
+            let status: Status = serde_json::from_value(json!({"code": code, "message": message})).unwrap_or_default();
+            passing_over::<()>(Err(Error::Api(Box::new(status)))).is_ok()
+        };
+        let ending = "endpointslices \"web-1\" is forbidden: unable to create new content in namespace n because it is being terminated";
+        assert!(answer(404, "") && answer(409, "") && answer(403, ending));
+        assert!(!answer(403, "denied by a policy"), "otherwise nobody would ever hear why a service has no endpoints");
+        assert!(!answer(500, ""));
+    }
 }

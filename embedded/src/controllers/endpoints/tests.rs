@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan;
 use super::pods::PodFacts;
 use crate::api::{Api as Server, ApiOptions};
+use crate::controllers::testing::Obstacle;
 use crate::store::Store;
 use crate::user::User;
 
@@ -28,12 +29,16 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::through(|client| client).await
+    }
+    /// The controller acts through another client than the test.
+    async fn through(controller: impl FnOnce(Client) -> Client) -> Self {
         let server = Server::new(Store::in_memory(), ApiOptions::default());
         let client = server.client(User::admin());
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "n"}})).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(super::run(client.clone(), shutdown.clone()));
+        let task = tokio::spawn(super::run(controller(client.clone()), shutdown.clone()));
         Self { server, client, shutdown, task }
     }
     fn api<K>(&self) -> Api<K>
@@ -178,6 +183,33 @@ async fn a_load_balancer_is_its_own_address() {
     world.api::<Service>().patch("lb", &PatchParams::default(), &patch).await.unwrap();
     let untold = |service: Option<&Service>| service.is_some() && ip(service).is_none();
     tokio::time::timeout(BOUND, await_condition(world.api::<Service>(), "lb", untold)).await.unwrap().unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_written_delays_no_other_and_is_written_once_it_can_be() {
+    let obstacle = Obstacle::new(|request| request.uri().path() == "/api/v1/namespaces/n/services/bad/status");
+    let world = World::through(|client| obstacle.before(client)).await;
+    let begin = tokio::time::Instant::now();
+    world.service("bad", json!({"type": "LoadBalancer", "selector": {"app": "x"}, "ports": [{"port": 80}]})).await;
+    obstacle.until_refused(1).await;
+    world.service("web", json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]})).await;
+    let mut expected = Vec::new();
+    for number in 1..=8 {
+        // Also what changes at the bad one itself does not bring its turn forward.
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"round": number.to_string()}}}));
+        world.api::<Service>().patch("bad", &PatchParams::default(), &patch).await.unwrap();
+        world.pod(&format!("p{number}"), &format!("127.10.0.{number}"), true, 8080).await;
+        expected.push(format!("127.10.0.{number}:8080"));
+        world.until_ready("web", &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    // At the beginning, after one second, after three, after seven.
+    let (attempts, time) = (obstacle.refused(), begin.elapsed());
+    assert!(attempts <= 1 + (time.as_secs() + 1).ilog2() as usize, "{attempts} attempts in {time:?}");
+    obstacle.remove();
+    let told =
+        |service: Option<&Service>| service.and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()).is_some();
+    tokio::time::timeout(BOUND, await_condition(world.api::<Service>(), "bad", told)).await.unwrap().unwrap();
     world.stop().await;
 }
 

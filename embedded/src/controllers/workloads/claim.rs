@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
@@ -11,6 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::context::{AT_ONCE, MANAGER, Trouble, is_gone};
+
+/// The owner that controls an object; the server sees to it that there is no second one.
+pub fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
 
 /// How an object stands to a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +47,7 @@ impl Claimant {
     /// Judges an object.
     pub fn judge(&self, object: &impl ResourceExt) -> Claim {
         let selected = self.selector.matches(object.labels());
-        let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
-        match controller {
+        match controller_of(object.meta()) {
             Some(owner) if owner.uid != self.reference.uid => Claim::Foreign,
             Some(_) if selected => Claim::Ours,
             Some(_) if self.deleting => Claim::Foreign,

@@ -59,9 +59,9 @@ pub fn text(error: &kube::Error) -> String {
     }
 }
 
-/// Times in a status have whole seconds.
-pub fn whole_seconds(time: Timestamp) -> Option<Time> {
-    Timestamp::from_second(time.as_second()).ok().map(Time)
+/// Times in a status or an Event have whole seconds.
+pub fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 /// One controller's view of the cluster. Cheap to clone.

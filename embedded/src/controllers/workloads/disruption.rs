@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use kube::core::Selector;
 
+use super::claim::controller_of;
 use super::context::{Context, Trouble, whole_seconds};
-use super::deployment::amounts::amount;
+use super::deployment::amounts::{amount, saturated, sum};
 use super::pods;
 
 /// An evicted pod counts as gone for this long before it is; then whoever was to delete it has failed.
@@ -28,7 +29,7 @@ pub fn status(budget: &PodDisruptionBudget, pods: &[Pod], scale: i32, now: Times
     let (evicted, again) = still_evicted(&before, pods, now);
     let healthy = |pod: &&Pod| pods::is_ready(pod) && !pods::is_deleting(pod) && !evicted.contains_key(&pod.name_any());
     let current = i32::try_from(pods.iter().filter(healthy).count()).unwrap_or(i32::MAX);
-    let allowed = if expected <= 0 { 0 } else { (current - desired).max(0) };
+    let allowed = if expected <= 0 { 0 } else { current.saturating_sub(desired).max(0) };
     let status = PodDisruptionBudgetStatus {
         conditions: Some(conditions(&before, allowed > 0, budget.metadata.generation, now)),
         current_healthy: Some(current),
@@ -45,7 +46,7 @@ pub fn status(budget: &PodDisruptionBudget, pods: &[Pod], scale: i32, now: Times
 fn bounds(budget: &PodDisruptionBudget, present: i32, scale: i32) -> (i32, i32) {
     let spec = budget.spec.clone().unwrap_or_default();
     match (spec.max_unavailable, spec.min_available) {
-        (Some(most), _) => (scale, (scale - amount(Some(&most), scale, true)).max(0)),
+        (Some(most), _) => (scale, scale.saturating_sub(amount(Some(&most), scale, true)).max(0)),
         (None, Some(IntOrString::Int(least))) => (present, least),
         (None, Some(least)) => (scale, amount(Some(&least), scale, true)),
         // What is not said is one.
@@ -74,14 +75,14 @@ fn conditions(before: &PodDisruptionBudgetStatus, allowed: bool, generation: Opt
     let mut all = before.conditions.clone().unwrap_or_default();
     let (status, reason) = if allowed { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     let known = all.iter().find(|condition| condition.type_ == "DisruptionAllowed" && condition.status == status);
-    let since = known.map(|condition| condition.last_transition_time.clone()).or_else(|| whole_seconds(now));
+    let since = known.map(|condition| condition.last_transition_time.clone());
     let condition = Condition {
         type_: "DisruptionAllowed".to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: String::new(),
         observed_generation: generation,
-        last_transition_time: since.unwrap_or(Time(now)),
+        last_transition_time: since.unwrap_or_else(|| whole_seconds(now)),
     };
     match all.iter_mut().find(|known| known.type_ == condition.type_) {
         Some(known) => *known = condition,
@@ -117,7 +118,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
 async fn scale(context: &Context, namespace: &str, pods: &[Pod]) -> Result<i32, Trouble> {
     let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
     let mut seen: Vec<&str> = Vec::new();
-    for owner in pods.iter().filter_map(|pod| controller(pod.owner_references())) {
+    for owner in pods.iter().filter_map(|pod| controller_of(&pod.metadata)) {
         if seen.contains(&owner.uid.as_str()) || owner.kind != "ReplicaSet" {
             continue;
         }
@@ -125,7 +126,7 @@ async fn scale(context: &Context, namespace: &str, pods: &[Pod]) -> Result<i32, 
         let sets: Api<ReplicaSet> = context.api(namespace);
         let set = sets.get_opt(&owner.name).await.map_err(|source| Trouble::new("read a ReplicaSet", source))?;
         let Some(set) = set.filter(|set| set.uid().as_ref() == Some(&owner.uid)) else { continue };
-        let above = controller(set.owner_references()).filter(|owner| owner.kind == "Deployment");
+        let above = controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment");
         let deployment = match above {
             Some(above) => {
                 let deployments: Api<Deployment> = context.api(namespace);
@@ -140,9 +141,5 @@ async fn scale(context: &Context, namespace: &str, pods: &[Pod]) -> Result<i32, 
         };
         wanted.insert(uid.unwrap_or_default(), replicas.unwrap_or(1));
     }
-    Ok(wanted.values().sum())
-}
-
-fn controller(owners: &[OwnerReference]) -> Option<&OwnerReference> {
-    owners.iter().find(|owner| owner.controller == Some(true))
+    Ok(saturated(sum(wanted.into_values())))
 }

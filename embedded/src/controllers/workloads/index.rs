@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{Selector, SelectorExt};
 
+use super::claim::controller_of;
 use super::queue::{Key, Kind};
 
 /// The label by which a pod names its Job, also after the Job is gone.
@@ -35,7 +36,7 @@ impl Entry {
     /// A pod, by its metadata.
     pub fn of_pod(metadata: &ObjectMeta) -> Self {
         let namespace = metadata.namespace.clone().unwrap_or_default();
-        let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let owner = controller_of(metadata);
         let kind = owner.and_then(|owner| match (owner.api_version.as_str(), owner.kind.as_str()) {
             ("apps/v1", "Deployment") => Some(Kind::Deployment),
             ("apps/v1", "ReplicaSet") => Some(Kind::ReplicaSet),

@@ -45,6 +45,7 @@ use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::delays::until;
 use context::{Context, Trouble};
 use index::{Entry, Index};
 use queue::{Key, Kind, Queue};
@@ -89,12 +90,6 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
             work.push(Box::pin(controllers.clone().look_at(key)));
         }
         let due = queue.next_due();
-        let alarm = async {
-            match due {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // First of all: nothing that shutdown brings about may be acted upon.
             biased;
@@ -106,7 +101,7 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
                 }
             }
             Some((key, outcome)) = work.next() => finished(&mut queue, key, outcome),
-            () = alarm => queue.wake(Instant::now()),
+            () = until(due) => queue.wake(Instant::now()),
         }
     }
 }

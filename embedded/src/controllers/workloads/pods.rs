@@ -71,10 +71,10 @@ pub fn availability(pod: &Pod, minimum: i32, now: Timestamp) -> Availability {
 }
 
 /// Restarts of its containers.
-pub fn restarts(pod: &Pod) -> i32 {
+pub fn restarts(pod: &Pod) -> i64 {
     let Some(status) = &pod.status else { return 0 };
     let all = [&status.container_statuses, &status.init_container_statuses];
-    all.into_iter().flatten().flatten().map(|container| container.restart_count).sum()
+    all.into_iter().flatten().flatten().map(|container| i64::from(container.restart_count)).sum()
 }
 
 /// When its last container ended.

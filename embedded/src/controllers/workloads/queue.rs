@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::controllers::delays::doubled;
+
 /// Before the first retry after a failure; doubled for each one after.
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 /// Never longer than this.
@@ -75,7 +77,7 @@ impl Queue {
             }
             Err(()) => {
                 let failures = self.failures.entry(key.clone()).or_default();
-                let delay = FIRST_DELAY.saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(LONGEST_DELAY);
+                let delay = doubled(FIRST_DELAY, *failures, LONGEST_DELAY);
                 *failures = failures.saturating_add(1);
                 (Some(delay), Some(delay))
             }

@@ -84,7 +84,7 @@ fn conditions(set: &ReplicaSet, failure: Option<(&str, String)>, now: Timestamp)
             status: Some("True".to_owned()),
             reason: Some(reason.to_owned()),
             message: Some(message),
-            last_transition_time: whole_seconds(now),
+            last_transition_time: Some(whole_seconds(now)),
         }));
     }
     (!all.is_empty()).then_some(all)

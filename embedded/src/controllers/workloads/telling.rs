@@ -10,6 +10,8 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Error};
 use serde_json::json;
 
+use super::context::whole_seconds;
+
 /// Events remembered for counting.
 const REMEMBERED: usize = 256;
 /// Characters of a message.
@@ -69,7 +71,7 @@ impl Teller {
     pub async fn tell(&self, about: ObjectReference, mut news: News) -> Result<(), Error> {
         news.message = news.message.chars().take(LONGEST).collect();
         let api: Api<Event> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
-        let now = whole(Timestamp::now());
+        let now = whole_seconds(Timestamp::now());
         if let Some((name, count)) = self.repeated(&about, &news) {
             let patch = json!({"count": count, "lastTimestamp": now});
             match api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
@@ -114,8 +116,4 @@ impl Teller {
             ..Event::default()
         }
     }
-}
-
-fn whole(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }

@@ -50,6 +50,16 @@ impl Bounds {
     }
 }
 
+/// Numbers together. What a user may ask for fits an `i32`, the sum of two such numbers does not.
+pub fn sum(numbers: impl Iterator<Item = i32>) -> i64 {
+    numbers.map(i64::from).sum()
+}
+
+/// The nearest number that fits.
+pub fn saturated(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })
+}
+
 /// A number or a percentage of `total`; a quarter where nothing is said.
 pub fn amount(value: Option<&IntOrString>, total: i32, up: bool) -> i32 {
     let percent = match value {
@@ -59,7 +69,7 @@ pub fn amount(value: Option<&IntOrString>, total: i32, up: bool) -> i32 {
     };
     let hundredths = i64::from(total).saturating_mul(percent);
     let share = if up { hundredths.saturating_add(99).div_euclid(100) } else { hundredths.div_euclid(100) };
-    i32::try_from(share.max(0)).unwrap_or(i32::MAX)
+    saturated(share.max(0))
 }
 
 /// What a new set begins with, or is scaled up to in a rolling update.
@@ -67,9 +77,8 @@ pub fn size_of_new(bounds: &Bounds, current: i32, all: &[&ReplicaSet]) -> i32 {
     if bounds.recreate {
         return bounds.replicas;
     }
-    let present: i32 = all.iter().map(|set| replicas_of(set)).sum();
-    let room = bounds.most() - present;
-    if room <= 0 { current } else { current + room.min(bounds.replicas - current) }
+    let room = i64::from(bounds.most()) - sum(all.iter().map(|set| replicas_of(set)));
+    if room <= 0 { current } else { saturated((i64::from(current) + room).min(bounds.replicas.into())) }
 }
 
 /// Pods of a set that are available, never more than it is to have: its status may be older than its specification.
@@ -79,31 +88,34 @@ pub fn available(set: &ReplicaSet) -> i32 {
 
 /// The next sizes of the old sets in a rolling update: first without pods that are not available, then as far as what must be available allows.
 pub fn shrink_old<'a>(bounds: &Bounds, new: &ReplicaSet, old: &[&'a ReplicaSet]) -> Vec<(&'a ReplicaSet, i32)> {
-    let mut sizes: Vec<(&ReplicaSet, i32)> = old.iter().map(|set| (*set, replicas_of(set))).collect();
+    let mut sizes: Vec<(&ReplicaSet, i64)> = old.iter().map(|set| (*set, replicas_of(set).into())).collect();
     sizes.sort_by_key(|(set, _)| created(set));
-    let all = sizes.iter().map(|(_, size)| size).sum::<i32>() + replicas_of(new);
-    let mut room = all - bounds.least() - (replicas_of(new) - available(new));
+    let least = i64::from(bounds.least());
+    // Those of the new set that are not available do not count.
+    let mut room = sizes.iter().map(|(_, size)| size).sum::<i64>() + i64::from(available(new)) - least;
     for (set, size) in &mut sizes {
-        let unhealthy = (*size - available(set)).min(room).max(0);
+        let unhealthy = (*size - i64::from(available(set))).min(room).max(0);
         *size -= unhealthy;
         room -= unhealthy;
     }
-    let mut spare = available(new) + sizes.iter().map(|(set, size)| available(set).min(*size)).sum::<i32>() - bounds.least();
+    let mut spare = i64::from(available(new)) + sizes.iter().map(|(set, size)| (*size).min(available(set).into())).sum::<i64>() - least;
     for (_, size) in &mut sizes {
         let going = (*size).min(spare).min(room).max(0);
         *size -= going;
         spare -= going;
         room -= going;
     }
-    sizes.retain(|(set, size)| *size != replicas_of(set));
-    sizes
+    fitting(sizes).filter(|(set, size)| *size != replicas_of(set)).collect()
+}
+
+fn fitting(sizes: Vec<(&ReplicaSet, i64)>) -> impl Iterator<Item = (&ReplicaSet, i32)> {
+    sizes.into_iter().map(|(set, size)| (set, saturated(size)))
 }
 
 /// The sizes of all active sets when the Deployment is scaled in the middle of a rollout: each gets its share.
 pub fn proportions<'a>(bounds: &Bounds, status_replicas: i32, active: &[&'a ReplicaSet]) -> Vec<(&'a ReplicaSet, i32)> {
-    let total: i32 = active.iter().map(|set| replicas_of(set)).sum();
     let allowed = if bounds.replicas > 0 { bounds.most() } else { 0 };
-    let to_add = allowed - total;
+    let to_add = i64::from(allowed) - sum(active.iter().map(|set| replicas_of(set)));
     let mut sets = active.to_vec();
     // Larger ones take the leftovers; among equals the newest when there is to be more, the oldest when less.
     sets.sort_by(|one, other| {
@@ -111,7 +123,7 @@ pub fn proportions<'a>(bounds: &Bounds, status_replicas: i32, active: &[&'a Repl
         replicas_of(other).cmp(&replicas_of(one)).then(by_age)
     });
     let mut added = 0;
-    let mut sizes: Vec<(&ReplicaSet, i32)> = Vec::new();
+    let mut sizes: Vec<(&ReplicaSet, i64)> = Vec::new();
     for set in sets {
         let left = to_add - added;
         let share = share(bounds, status_replicas, set);
@@ -123,16 +135,16 @@ pub fn proportions<'a>(bounds: &Bounds, status_replicas: i32, active: &[&'a Repl
             share.max(left)
         };
         added += share;
-        sizes.push((set, replicas_of(set) + share));
+        sizes.push((set, i64::from(replicas_of(set)) + share));
     }
     if let Some((_, size)) = sizes.first_mut() {
         *size = (*size + to_add - added).max(0);
     }
-    sizes
+    fitting(sizes).collect()
 }
 
-fn share(bounds: &Bounds, status_replicas: i32, set: &ReplicaSet) -> i32 {
-    let size = replicas_of(set);
+fn share(bounds: &Bounds, status_replicas: i32, set: &ReplicaSet) -> i64 {
+    let size = i64::from(replicas_of(set));
     if bounds.replicas == 0 {
         return -size;
     }
@@ -140,8 +152,8 @@ fn share(bounds: &Bounds, status_replicas: i32, set: &ReplicaSet) -> i32 {
     if before == 0 {
         return 0;
     }
-    let grown = i64::from(size) * i64::from(bounds.most());
+    let grown = size * i64::from(bounds.most());
     // Rounded to the nearest.
     let rounded = (grown * 2 + i64::from(before)).div_euclid(i64::from(before) * 2);
-    i32::try_from(rounded).unwrap_or(i32::MAX) - size
+    i64::from(saturated(rounded)) - size
 }

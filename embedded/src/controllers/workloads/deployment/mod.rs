@@ -23,7 +23,7 @@ use kube::core::Selector;
 use kube::{Error, Resource, ResourceExt};
 use serde_json::json;
 
-use super::claim::Claimant;
+use super::claim::{Claimant, controller_of};
 use super::context::{Context, MANAGER, Trouble, is_ending, text};
 use super::replica_set::replicas as replicas_of;
 use super::telling::News;
@@ -63,8 +63,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
 async fn pods_of(context: &Context, namespace: &str, selector: &Selector, sets: &[ReplicaSet]) -> Result<Vec<Pod>, Trouble> {
     let pods: Api<Pod> = context.api(namespace);
     let mut all = pods.list(&ListParams::default().labels_from(selector)).await.map_err(|source| Trouble::new("list pods", source))?.items;
-    let owner = |pod: &Pod| pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
-    all.retain(|pod| owner(pod).is_some_and(|owner| sets.iter().any(|set| set.uid().as_ref() == Some(&owner))));
+    all.retain(|pod| controller_of(&pod.metadata).is_some_and(|owner| sets.iter().any(|set| set.uid().as_ref() == Some(&owner.uid))));
     Ok(all)
 }
 

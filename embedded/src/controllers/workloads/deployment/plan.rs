@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt};
 
 use super::amounts::{self, Bounds, DESIRED, MAX, available, size_of_new};
 use super::revision::{self, annotation_number, annotations, created, divide, next_number};
+use crate::controllers::workloads::claim::controller_of;
 use crate::controllers::workloads::pods;
 use crate::controllers::workloads::replica_set::replicas as replicas_of;
 
@@ -95,11 +96,8 @@ fn recreate<'a>(deployment: &Deployment, new: Option<&'a ReplicaSet>, old: &[&'a
         return going;
     }
     // Those that are still ending count: only then are there never two versions at once.
-    let of_old = |pod: &&Pod| {
-        pod.owner_references()
-            .iter()
-            .any(|owner| owner.controller == Some(true) && new.is_none_or(|new| new.uid().as_deref() != Some(&owner.uid)))
-    };
+    let of_old =
+        |pod: &&Pod| controller_of(&pod.metadata).is_some_and(|owner| new.is_none_or(|new| new.uid().as_ref() != Some(&owner.uid)));
     if pods.iter().filter(of_old).any(|pod| !pods::is_terminal(pod)) {
         return Vec::new();
     }

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::amounts::{Bounds, DESIRED, MAX, size_of_new};
 use crate::controllers::workloads::replica_set::replicas as replicas_of;
+use crate::naming;
 
 /// The number of a revision.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -20,8 +21,6 @@ pub const HASH: &str = "pod-template-hash";
 /// Annotations of a Deployment that its sets do not get.
 const OWN: [&str; 6] =
     ["kubectl.kubernetes.io/last-applied-configuration", REVISION, HISTORY, DESIRED, MAX, "deprecated.daemonset.template.generation"];
-/// Characters that make no words.
-const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Length of the history kept at a set.
 const LONGEST_HISTORY: usize = 2000;
 
@@ -65,8 +64,7 @@ fn plain(template: &PodTemplateSpec) -> PodTemplateSpec {
 pub fn hash(template: &PodTemplateSpec, collisions: i32) -> String {
     let text = serde_json::to_string(&plain(template)).unwrap_or_default();
     let bytes = text.bytes().chain(if collisions > 0 { collisions.to_string() } else { String::new() }.into_bytes());
-    let hash = bytes.fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
-    hash.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
+    naming::hash32(bytes).to_string().bytes().map(|digit| naming::letter(digit.into())).collect()
 }
 
 /// Annotations a set gets from its Deployment beside those it has, with the revision where it is higher than before.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet, ReplicaSetStatus};
 use kube::ResourceExt;
 
-use super::amounts::{Bounds, available};
+use super::amounts::{Bounds, available, saturated, sum};
 use super::plan::Plan;
 use crate::controllers::workloads::context::whole_seconds;
 use crate::controllers::workloads::replica_set::replicas as replicas_of;
@@ -52,16 +52,16 @@ fn numbers(deployment: &Deployment, plan: &Plan<'_>, before: &DeploymentStatus) 
     let all = || plan.new.into_iter().chain(plan.old.iter().copied());
     let seen = |set: &ReplicaSet| set.status.clone().unwrap_or_default();
     let some = |number: i32| Some(number).filter(|number| *number > 0);
-    let available: i32 = all().map(available).sum();
-    let wanted: i32 = all().map(replicas_of).sum();
+    let total = |number: fn(ReplicaSetStatus) -> i32| saturated(sum(all().map(|set| number(seen(set)))));
+    let (wanted, available) = (sum(all().map(replicas_of)), sum(all().map(available)));
     DeploymentStatus {
         observed_generation: deployment.metadata.generation,
-        replicas: some(all().map(|set| seen(set).replicas).sum()),
+        replicas: some(total(|status| status.replicas)),
         updated_replicas: some(plan.new.map_or(0, |set| seen(set).replicas)),
-        ready_replicas: some(all().map(|set| seen(set).ready_replicas.unwrap_or(0)).sum()),
-        available_replicas: some(available),
-        unavailable_replicas: some(wanted - available),
-        terminating_replicas: Some(all().map(|set| seen(set).terminating_replicas.unwrap_or(0)).sum()),
+        ready_replicas: some(total(|status| status.ready_replicas.unwrap_or(0))),
+        available_replicas: some(saturated(available)),
+        unavailable_replicas: some(saturated(wanted - available)),
+        terminating_replicas: Some(total(|status| status.terminating_replicas.unwrap_or(0))),
         collision_count: before.collision_count,
         conditions: None,
     }
@@ -124,7 +124,7 @@ pub fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
 }
 
 fn has_progressed(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
-    let number = |number: Option<i32>| number.unwrap_or(0);
+    let number = |number: Option<i32>| i64::from(number.unwrap_or(0));
     let old = |status: &DeploymentStatus| number(status.replicas) - number(status.updated_replicas);
     number(after.updated_replicas) > number(before.updated_replicas)
         || old(after) < old(before)
@@ -189,7 +189,7 @@ impl Conditions {
 
     /// Sets a condition, updated now whatever it was.
     fn renew(&mut self, (kind, status, reason, message): (&str, &str, &str, String)) {
-        let now = whole_seconds(self.now);
+        let now = Some(whole_seconds(self.now));
         let before = self.get(kind).filter(|condition| condition.status.as_deref() == Some(status));
         let transition = before.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
         let condition = DeploymentCondition {

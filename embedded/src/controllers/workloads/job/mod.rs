@@ -20,7 +20,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use super::claim::Claimant;
+use super::claim::{Claimant, controller_of};
 use super::context::{AT_ONCE, Context, Trouble, is_ending, text};
 use super::index::JOB_NAME;
 use super::pods;
@@ -112,8 +112,7 @@ async fn free_orphans(context: &Context, namespace: &str, name: &str, job: Optio
     let all = pods.list(&labelled).await.map_err(|source| Trouble::new("list pods", source))?.items;
     let selector = job.and_then(selector_of);
     let is_orphan = |pod: &Pod| {
-        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-        match owner {
+        match controller_of(&pod.metadata) {
             Some(owner) => owner.kind == "Job" && owner.name == name && job.and_then(ResourceExt::uid).as_ref() != Some(&owner.uid),
             // One that the Job selects is taken up again.
             None => selector.as_ref().is_none_or(|selector| !selector.matches(pod.labels())),

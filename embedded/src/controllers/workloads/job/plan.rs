@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::count::{Count, is_tracked, replaces_ended_only};
+use crate::controllers::delays::doubled;
 use crate::controllers::workloads::context::whole_seconds;
 use crate::controllers::workloads::pods;
 use crate::controllers::workloads::telling::News;
@@ -104,7 +105,7 @@ impl<'j, 'a> Look<'j, 'a> {
 
     fn plan(mut self) -> Plan<'a> {
         if self.plan.status.start_time.is_none() && !self.is_suspended() {
-            self.plan.status.start_time = whole_seconds(self.now);
+            self.plan.status.start_time = Some(whole_seconds(self.now));
         }
         match self.target() {
             Some(target) => self.end(target),
@@ -163,8 +164,8 @@ impl<'j, 'a> Look<'j, 'a> {
         if policy != Some("OnFailure") {
             return false;
         }
-        let restarts: i32 = self.active.iter().map(|pod| pods::restarts(pod)).sum();
-        if limit == 0 { restarts > 0 } else { restarts >= limit }
+        let restarts: i64 = self.active.iter().map(|pod| pods::restarts(pod)).sum();
+        if limit == 0 { restarts > 0 } else { restarts >= limit.into() }
     }
 
     fn look_again(&mut self, wait: Duration) {
@@ -185,7 +186,7 @@ impl<'j, 'a> Look<'j, 'a> {
         }
         self.set(last, "True", &why);
         if last == "Complete" {
-            self.plan.status.completion_time = whole_seconds(self.now);
+            self.plan.status.completion_time = Some(whole_seconds(self.now));
             self.plan.news.push(News::normal("Completed", "Job completed"));
         } else {
             self.plan.news.push(News::warning(why.0, why.1));
@@ -201,7 +202,7 @@ impl<'j, 'a> Look<'j, 'a> {
         } else if !self.is_suspended() && suspended {
             self.set("Suspended", "False", &("JobResumed", "Job resumed".to_owned()));
             self.plan.news.push(News::normal("Resumed", "Job resumed"));
-            self.plan.status.start_time = whole_seconds(self.now);
+            self.plan.status.start_time = Some(whole_seconds(self.now));
         }
     }
 
@@ -237,7 +238,7 @@ impl<'j, 'a> Look<'j, 'a> {
         let failures: Vec<Timestamp> = of("Failed").filter(|end| success.is_none_or(|success| *end > success)).collect();
         let last = failures.iter().max()?;
         let times = u32::try_from(failures.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let delay = FIRST_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(LONGEST_DELAY);
+        let delay = doubled(FIRST_DELAY, times, LONGEST_DELAY);
         let passed = Duration::try_from(self.now.duration_since(*last)).unwrap_or_default();
         Some(delay.saturating_sub(passed))
     }
@@ -253,8 +254,8 @@ impl<'j, 'a> Look<'j, 'a> {
             status: holds.to_owned(),
             reason: Some((*reason).to_owned()),
             message: Some(message.clone()),
-            last_probe_time: whole_seconds(self.now),
-            last_transition_time: whole_seconds(self.now),
+            last_probe_time: Some(whole_seconds(self.now)),
+            last_transition_time: Some(whole_seconds(self.now)),
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod deployments;
 mod jobs;
+mod large;
 mod queueing;
 mod replica_sets;
 mod world;
