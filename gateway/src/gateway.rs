@@ -204,8 +204,8 @@ impl Gateway {
                 Some(ended) = connections.join_next() => if let Err(error) = ended {
                     tracing::error!(reason = %error, "a connection ended by a fault of the gateway; the others go on");
                 },
-                _ = certificate_check.tick() => if let Err(error) = self.certificate.look(&self.shared.authority) {
-                    tracing::error!(reason = %error, "the server certificate could not be renewed; the present one is shown");
+                _ = certificate_check.tick() => if let Some(reason) = self.certificate.new_fault(&self.shared.authority) {
+                    tracing::error!(reason, "the server certificate could not be renewed; the present one is shown");
                 },
             }
         }

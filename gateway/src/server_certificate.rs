@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::crypto::ring::sign::any_supported_type;
@@ -62,7 +62,7 @@ enum Source {
     /// Made here for these names, and kept in this folder.
     Own { folder: PathBuf, names: Vec<String> },
     /// Put into this folder by somebody else.
-    Given { folder: PathBuf },
+    Given { folder: PathBuf, files: Mutex<given::Files> },
 }
 
 /// The certificate that is shown to systems, and replaced while the gateway runs.
@@ -71,6 +71,8 @@ pub(crate) struct ServerCertificate {
     current: RwLock<Arc<CertifiedKey>>,
     /// What systems are told to trust, in PEM.
     trust: watch::Sender<String>,
+    /// The fault that was told last.
+    told: Mutex<String>,
 }
 
 impl fmt::Debug for ServerCertificate {
@@ -98,12 +100,13 @@ impl ServerCertificate {
 
     /// From a folder that somebody else keeps.
     pub(crate) fn given(folder: &Path) -> Result<Self, ServerCertificateError> {
-        let (current, trust) = given::load(folder)?;
-        Ok(Self::new(Source::Given { folder: folder.to_owned() }, current, trust))
+        let files = given::read(folder)?;
+        let (current, trust) = given::understand(folder, &files)?;
+        Ok(Self::new(Source::Given { folder: folder.to_owned(), files: Mutex::new(files) }, current, trust))
     }
 
     fn new(source: Source, current: CertifiedKey, trust: String) -> Self {
-        Self { source, current: RwLock::new(Arc::new(current)), trust: watch::Sender::new(trust) }
+        Self { source, current: RwLock::new(Arc::new(current)), trust: watch::Sender::new(trust), told: Mutex::default() }
     }
 
     /// When the present one ends, in seconds since 1970.
@@ -117,7 +120,7 @@ impl ServerCertificate {
         self.trust.subscribe()
     }
 
-    /// How often [`ServerCertificate::look`] is to be called.
+    /// How often [`ServerCertificate::new_fault`] is to be called.
     pub(crate) fn check_every(&self) -> Duration {
         match self.source {
             Source::Own { .. } => CHECK_OWN,
@@ -125,8 +128,19 @@ impl ServerCertificate {
         }
     }
 
+    /// Looks, and returns what is wrong where that is not what was wrong at the last look.
+    pub(crate) fn new_fault(&self, authority: &Authority) -> Option<String> {
+        let fault = self.look(authority).err().map(|error| error.to_string()).unwrap_or_default();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told == fault {
+            return None;
+        }
+        told.clone_from(&fault);
+        Some(fault).filter(|fault| !fault.is_empty())
+    }
+
     /// Makes a new one if the present one ends soon, or takes the one that was put in its place. Where that fails the present one stays.
-    pub(crate) fn look(&self, authority: &Authority) -> Result<(), ServerCertificateError> {
+    fn look(&self, authority: &Authority) -> Result<(), ServerCertificateError> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         match &self.source {
             Source::Own { folder, names } => {
@@ -135,8 +149,14 @@ impl ServerCertificate {
                     tracing::info!("server certificate renewed");
                 }
             }
-            Source::Given { folder } => {
-                let (new, trust) = given::load(folder)?;
+            Source::Given { folder, files } => {
+                let now = given::read(folder)?;
+                let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+                if *files == now {
+                    return Ok(());
+                }
+                let (new, trust) = given::understand(folder, &now)?;
+                *files = now;
                 if new.cert != current.cert {
                     self.set(new);
                     tracing::info!(folder = %folder.display(), "another server certificate was given and is shown from now on");

@@ -113,7 +113,7 @@ impl Operator {
         let codes = codes::Follower::new(client.clone(), &caches, Arc::clone(&known_codes));
         let credentials = credentials::Follower::new(&caches, Arc::clone(&link));
         let term = Term::new(Parts {
-            client: if settings.replication.is_some() { fence.guard(&client) } else { client.clone() },
+            client: fence.guard(&client),
             caches: Arc::clone(&caches),
             codes: known_codes,
             clients: Arc::new(Clients::guarded(fence.clone())),

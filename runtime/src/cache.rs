@@ -3,7 +3,7 @@
 //! kube's own shared streams hand on what was applied, but not what was deleted, and drop nothing when a reader is slow, so that one slow
 //! reader stops all. Here each subscriber has a set of what it still has to look at: bounded by the number of objects, and never in the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,7 +165,7 @@ where
 
 /// Where one of the watches of a feed stands.
 struct State<K: Resource<DynamicType = ()>> {
-    /// Whether it has brought what is there at least once.
+    /// Whether it has brought what is there, and has not begun anew since.
     brought_all: bool,
     /// What was there before it began anew.
     before: HashMap<ObjectRef<K>, Arc<K>>,
@@ -183,7 +183,11 @@ where
     K: Resource<DynamicType = ()> + Clone,
 {
     match event {
-        watcher::Event::Init => objects.retain(|_, object| !is_in(object, namespace)),
+        watcher::Event::Init => {
+            // What it brought is dropped, so it has brought nothing until it has done so again.
+            state.brought_all = false;
+            objects.retain(|_, object| !is_in(object, namespace));
+        }
         watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
             objects.insert(ObjectRef::from_obj(&object), object);
         }
@@ -217,23 +221,36 @@ where
     }
 }
 
-/// What somebody still has to look at: each thing once, however often it was asked for.
+/// What somebody still has to look at: each thing once, however often it was asked for. Open from the beginning.
 #[derive(Debug)]
 pub struct Pending<T> {
-    set: Mutex<std::collections::HashSet<T>>,
+    /// `None`: closed.
+    set: Mutex<Option<HashSet<T>>>,
     notify: Notify,
 }
 
 impl<T> Default for Pending<T> {
     fn default() -> Self {
-        Self { set: Mutex::new(std::collections::HashSet::new()), notify: Notify::new() }
+        Self { set: Mutex::new(Some(HashSet::new())), notify: Notify::new() }
     }
 }
 
 impl<T: Eq + Hash + Send + 'static> Pending<T> {
-    /// Asks for a look at these.
+    /// Nobody reads from now on: what was asked for is forgotten, and so is what will be, until it is opened. Names of things that come and go would
+    /// otherwise be kept for ever.
+    pub fn close(&self) {
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Somebody reads from now on. What was asked for before must be asked for again.
+    pub fn open(&self) {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    /// Asks for a look at these, unless it is closed.
     pub fn add(&self, items: impl IntoIterator<Item = T>) {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(set) = set.as_mut() else { return };
         let before = set.len();
         set.extend(items);
         if set.len() > before {
@@ -249,7 +266,7 @@ impl<T: Eq + Hash + Send + 'static> Pending<T> {
                     return Some((item, (pending, taken)));
                 }
                 let notified = pending.notify.notified();
-                taken = pending.set.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+                taken = pending.set.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().flat_map(HashSet::drain).collect();
                 if taken.is_empty() {
                     notified.await;
                 }
@@ -312,6 +329,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_watch_that_begins_anew_before_the_others_are_there_is_waited_for_again() {
+        let (cache, feed) = Cache::<ConfigMap>::new();
+        let (to_one, one) = futures::channel::mpsc::unbounded();
+        let (to_two, two) = futures::channel::mpsc::unbounded();
+        let send = |to: &futures::channel::mpsc::UnboundedSender<_>, event| to.unbounded_send(Ok(event)).unwrap();
+        let mut running = Box::pin(feed.run_all(vec![(Some("one".into()), one.boxed()), (Some("two".into()), two.boxed())]));
+        for event in [Event::Init, Event::InitApply(config_in("one", "a")), Event::InitDone, Event::Init] {
+            send(&to_one, event);
+        }
+        assert!(futures::poll!(&mut running).is_pending());
+        for event in [Event::Init, Event::InitApply(config_in("two", "c")), Event::InitDone] {
+            send(&to_two, event);
+        }
+        assert!(futures::poll!(&mut running).is_pending());
+        assert!(cache.get("two", "c").is_none(), "filled without what the first watch has yet to bring");
+        for event in [Event::InitApply(config_in("one", "a")), Event::InitDone] {
+            send(&to_one, event);
+        }
+        assert!(futures::poll!(&mut running).is_pending());
+        assert!(cache.get("one", "a").is_some() && cache.get("two", "c").is_some());
+    }
+
+    #[tokio::test]
     async fn what_vanished_while_a_watch_was_broken_is_told_too() {
         let (cache, feed) = Cache::<ConfigMap>::new();
         let pending = Arc::new(Pending::default());
@@ -351,5 +391,21 @@ mod tests {
         assert!(futures::poll!(stream.next()).is_pending());
         pending.add([3]);
         assert_eq!(stream.next().await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_while_nobody_reads_is_not_kept() {
+        let pending = Arc::new(Pending::default());
+        pending.add([1]);
+        pending.close();
+        pending.add([2]);
+        let mut stream = Box::pin(Arc::clone(&pending).stream());
+        assert!(futures::poll!(stream.next()).is_pending());
+        pending.open();
+        pending.add([3]);
+        // To open what is open forgets nothing.
+        pending.open();
+        assert_eq!(stream.next().await, Some(3));
+        assert!(futures::poll!(stream.next()).is_pending());
     }
 }

@@ -58,6 +58,10 @@ pub struct Elector<L> {
     identity: String,
     timing: Timing,
     seen: Option<Seen>,
+    /// The most changes of hands that any Lease told of, also one that is gone: who makes it anew goes on counting.
+    highest: Option<i32>,
+    /// When the last renewal that succeeded left: what the fence counts from, and therefore what everything counts from.
+    renewed: Instant,
 }
 
 /// The Lease as it was seen last, and since when it is like that.
@@ -71,10 +75,14 @@ impl Seen {
         self.lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).filter(|holder| !holder.is_empty())
     }
 
+    /// Changes of hands.
+    fn transitions(&self) -> i32 {
+        self.lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default()
+    }
+
     fn term(&self) -> u64 {
-        let transitions = self.lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default();
         // From 1, so that a term is never taken for the 0 of a process that is alone.
-        u64::try_from(transitions).unwrap_or_default() + 1
+        u64::try_from(self.transitions()).unwrap_or_default() + 1
     }
 }
 
@@ -87,7 +95,7 @@ enum Try {
 impl<L: Leases> Elector<L> {
     /// `identity` must be another one for every process, also for two that run under one name one after the other.
     pub fn new(leases: L, name: impl Into<String>, identity: impl Into<String>, timing: Timing) -> Self {
-        Self { leases, name: name.into(), identity: identity.into(), timing, seen: None }
+        Self { leases, name: name.into(), identity: identity.into(), timing, seen: None, highest: None, renewed: Instant::now() }
     }
 
     /// Who it is.
@@ -101,7 +109,9 @@ impl<L: Leases> Elector<L> {
         let mut tries = 0_u64;
         loop {
             match self.attempt(fence).await {
-                Ok(Try::Held) => return self.seen.as_ref().map_or(1, Seen::term),
+                Ok(Try::Held) if fence.is_open() => return self.seen.as_ref().map_or(1, Seen::term),
+                // The answer took so long that the leadership is over already: renewed at once.
+                Ok(Try::Held) => continue,
                 Ok(Try::HeldBy(holder)) => tracing::debug!(holder, "another replica leads"),
                 Err(LeaseError::Overtaken) => {}
                 Err(error) => tracing::info!(lease = self.name, %error, "this replica cannot stand for election now"),
@@ -119,18 +129,13 @@ impl<L: Leases> Elector<L> {
 
     /// Renews until that fails for too long or somebody else has the Lease. Does not close the fence: it has run out, or whoever calls closes it.
     pub async fn hold(&mut self, fence: &Fence) -> Lost {
-        let mut renewed = Instant::now();
         let mut cause = "no answer".to_owned();
         loop {
-            sleep(self.timing.retry).await;
-            let deadline = renewed + self.timing.renew_within;
+            sleep_until(self.renewed + self.timing.retry).await;
+            let deadline = self.renewed + self.timing.renew_within;
             loop {
-                let began = Instant::now();
                 match timeout_at(deadline, self.attempt(fence)).await {
-                    Ok(Ok(Try::Held)) => {
-                        renewed = began;
-                        break;
-                    }
+                    Ok(Ok(Try::Held)) => break,
                     Ok(Ok(Try::HeldBy(holder))) => return Lost::Taken(holder),
                     Ok(Err(error)) => {
                         tracing::info!(lease = self.name, %error, "the leadership could not be renewed yet");
@@ -180,6 +185,8 @@ impl<L: Leases> Elector<L> {
         match written {
             Ok(lease) => {
                 let seen = self.seen.insert(Seen { lease, since: Instant::now() });
+                self.highest = self.highest.max(Some(seen.transitions()));
+                self.renewed = began;
                 fence.extend(seen.term(), began + self.timing.renew_within);
                 Ok(Try::Held)
             }
@@ -203,6 +210,7 @@ impl<L: Leases> Elector<L> {
             (_, Some(lease)) => Some(Seen { lease, since: Instant::now() }),
             (_, None) => None,
         };
+        self.highest = self.highest.max(self.seen.as_ref().map(Seen::transitions));
         Ok(())
     }
 
@@ -211,7 +219,9 @@ impl<L: Leases> Elector<L> {
         let now = MicroTime(Timestamp::now());
         let before = present.and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let ours = before.holder_identity.as_deref() == Some(&self.identity);
-        let transitions = before.lease_transitions.unwrap_or_default();
+        let told = before.lease_transitions.unwrap_or_default();
+        let transitions = self.highest.map_or(told, |highest| highest.max(told));
+        let first = present.is_none() && self.highest.is_none();
         let mut lease = present.cloned().unwrap_or_default();
         lease.metadata.name = Some(self.name.clone());
         lease.metadata.managed_fields = None;
@@ -220,8 +230,8 @@ impl<L: Leases> Elector<L> {
             lease_duration_seconds: i32::try_from(self.timing.lease.as_secs()).ok(),
             acquire_time: if ours { before.acquire_time } else { Some(now.clone()) },
             renew_time: Some(now),
-            // One more with every change of hands: terms only ever grow.
-            lease_transitions: Some(if ours || present.is_none() { transitions } else { transitions.saturating_add(1) }),
+            // One more with every change of hands, and where somebody deleted the Lease: terms only ever grow, for the other replicas obey no older one.
+            lease_transitions: Some(if ours || first { transitions } else { transitions.saturating_add(1) }),
             ..before
         });
         lease

@@ -26,6 +26,8 @@ pub const ADDRESS: &str = "switchboard.dev/peer-address";
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// A Lease that was not renewed for so long is that of a dead replica.
 const LIFETIME: Duration = Duration::from_secs(40);
+/// Looks at who is dead, in one [`LIFETIME`].
+const LOOKS: u32 = 4;
 /// The Lease of a dead replica is kept so long, for people who look for what happened.
 const KEPT: Duration = Duration::from_secs(600);
 /// Longest wait for an answer of the API server.
@@ -106,6 +108,8 @@ async fn renew(place: &ApiLease, identity: &Identity, seen: Option<Lease>) -> Re
 struct Other {
     lease: Lease,
     since: Instant,
+    /// In so many looks in a row it was not renewed although another one was.
+    missed: u32,
 }
 
 /// Watches the Leases until the shutdown: tells `known` who is there, and, while `fence` is open, deletes those of replicas that are long dead.
@@ -115,7 +119,7 @@ pub async fn follow(client: Client, identity: Identity, known: watch::Sender<Kno
     let mut events = Box::pin(watcher::watcher(api, config).default_backoff());
     let mut others: BTreeMap<String, Other> = BTreeMap::new();
     let mut before = Vec::new();
-    let mut check = interval(LIFETIME / 4);
+    let (mut check, mut looked) = (interval(LIFETIME / LOOKS), Instant::now());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -136,7 +140,12 @@ pub async fn follow(client: Client, identity: Identity, known: watch::Sender<Kno
                 Some(Err(error)) => tracing::info!(%error, "the watch of the replicas' Leases broke and is begun again"),
                 None => return,
             },
-            _ = check.tick() => if fence.is_open() { bury(&client, &identity, &others).await },
+            _ = check.tick() => {
+                count_missed(&mut others, std::mem::replace(&mut looked, Instant::now()));
+                if fence.is_open() {
+                    bury(&client, &identity, &others).await;
+                }
+            }
         }
         let now = addresses(&others, &identity.replica);
         known.send_if_modified(|known| {
@@ -155,17 +164,28 @@ fn note(others: &mut BTreeMap<String, Other>, lease: Lease) {
         // A watch that begins anew brings what is known already.
         Some(other) if other.lease.resource_version() == lease.resource_version() => {}
         _ => {
-            others.insert(name, Other { lease, since: Instant::now() });
+            others.insert(name, Other { lease, since: Instant::now(), missed: 0 });
         }
     }
 }
 
+/// Counts who was not renewed since the last look. Where nobody was, this replica's own Lease included, it is the API server that is away: the others are
+/// there as before, and reached as before.
+fn count_missed(others: &mut BTreeMap<String, Other>, looked: Instant) {
+    if others.values().any(|other| other.since > looked) {
+        for other in others.values_mut().filter(|other| other.since <= looked) {
+            other.missed += 1;
+        }
+    }
+}
+
+/// Where the living are.
 fn addresses(others: &BTreeMap<String, Other>, own: &str) -> Known {
     let entry = |other: &Other| {
         let replica = other.lease.spec.as_ref()?.holder_identity.clone().filter(|replica| replica != own)?;
         Some((replica, other.lease.annotations().get(ADDRESS)?.parse().ok()?))
     };
-    others.values().filter_map(entry).collect()
+    others.values().filter(|other| other.missed < LOOKS).filter_map(entry).collect()
 }
 
 /// Deletes what was not renewed for long.
@@ -199,6 +219,27 @@ mod tests {
             note(&mut others, lease(replica, address, "1"));
         }
         assert_eq!(addresses(&others, "a"), BTreeMap::from([("b".to_owned(), "127.0.0.1:2".parse().unwrap())]));
+    }
+
+    #[test]
+    fn who_is_not_renewed_for_its_lifetime_is_not_known_any_more_unless_nobody_is() {
+        let mut others = BTreeMap::new();
+        note(&mut others, lease("own", "127.0.0.1:1", "1"));
+        note(&mut others, lease("dead", "127.0.0.1:2", "1"));
+        for _ in 0..2 * LOOKS {
+            count_missed(&mut others, Instant::now());
+        }
+        assert!(addresses(&others, "own").contains_key("dead"), "the API server is away, and nobody is dead");
+        for look in 0..LOOKS {
+            assert!(addresses(&others, "own").contains_key("dead"), "after {look} looks");
+            let looked = Instant::now();
+            note(&mut others, lease("own", "127.0.0.1:1", &format!("1{look}")));
+            count_missed(&mut others, looked);
+        }
+        assert!(addresses(&others, "own").is_empty());
+        // It was only slow.
+        note(&mut others, lease("dead", "127.0.0.1:2", "2"));
+        assert!(addresses(&others, "own").contains_key("dead"));
     }
 
     #[test]

@@ -15,10 +15,9 @@ struct Entry {
 }
 
 /// The clients.
-#[derive(Default)]
 pub struct Clients {
     all: Mutex<HashMap<String, Entry>>,
-    guard: Option<Guard>,
+    guard: Guard,
 }
 
 impl std::fmt::Debug for Clients {
@@ -35,7 +34,7 @@ impl Clients {
     /// Clients that change nothing in a store unless this process leads at that moment.
     pub fn guarded(fence: Fence) -> Self {
         let guard = Guard::new(move || fence.check().map(drop).map_err(|error| error.to_string()));
-        Self { all: Mutex::default(), guard: Some(guard) }
+        Self { all: Mutex::default(), guard }
     }
 
     /// A new client.
@@ -43,10 +42,7 @@ impl Clients {
     /// # Errors
     /// The options cannot be used.
     pub fn make(&self, options: Options) -> Result<ObjectClient, StoreError> {
-        match &self.guard {
-            Some(guard) => ObjectClient::guarded(options, guard.clone()),
-            None => ObjectClient::new(options),
-        }
+        ObjectClient::guarded(options, self.guard.clone())
     }
 
     /// The client of a store.

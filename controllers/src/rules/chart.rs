@@ -1,7 +1,5 @@
 //! Files of the chart that are made from the code: kinds, rights, roles, admission policies. `make generate` writes them.
 
-use std::path::Path;
-
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::Serialize;
 
@@ -21,22 +19,11 @@ struct Rules {
     own_namespace: Vec<PolicyRule>,
 }
 
-/// Why the files cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ChartError {
-    /// The types always serialise; so none in practice.
-    #[error("cannot write it as YAML: {0}")]
-    Serialize(#[from] serde_yaml::Error),
-    /// The policies are copied.
-    #[error("cannot read the admission policies: {0}")]
-    ReadPolicies(#[from] std::io::Error),
-}
-
-/// Names below [`FOLDER`], and contents. `checkout` is the folder of the project.
+/// Names below [`FOLDER`], and contents.
 ///
 /// # Errors
-/// The admission policies cannot be read.
-pub fn files(checkout: &Path) -> Result<Vec<(String, String)>, ChartError> {
+/// A type cannot be written as YAML; all can, so none in practice.
+pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
     let rules = Rules {
         tenancy: super::tenancy(),
         whole_cluster: super::whole_cluster(),
@@ -48,24 +35,7 @@ pub fn files(checkout: &Path) -> Result<Vec<(String, String)>, ChartError> {
         ("roles.yaml".to_owned(), format!("{FIRST_LINE}{}", serde_yaml::to_string(&super::people::cluster_roles())?)),
     ];
     all.extend(crds::generate::files()?.into_iter().map(|(name, content)| (format!("crds/{name}"), content)));
-    all.extend(policies(&checkout.join("crds/policies"))?);
-    Ok(all)
-}
-
-fn policies(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
-    let mut all = Vec::new();
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(all),
-        other => other?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            all.push((format!("policies/{name}"), std::fs::read_to_string(&path)?));
-        }
-    }
-    all.sort();
+    all.extend(crds::policies::FILES.map(|(name, content)| (format!("policies/{name}"), content.to_owned())));
     Ok(all)
 }
 
@@ -73,13 +43,14 @@ fn policies(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use super::*;
 
     #[test]
     fn the_files_of_the_chart_are_what_the_code_says() {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let expected = files(&checkout).unwrap();
+        let expected = files().unwrap();
         for (name, content) in &expected {
             let committed = std::fs::read_to_string(checkout.join(FOLDER).join(name)).unwrap_or_default();
             assert!(&committed == content, "{FOLDER}/{name} is out of date: run `make generate` and commit the result");

@@ -8,21 +8,37 @@ use rustls::sign::CertifiedKey;
 
 use super::{ServerCertificateError, assemble};
 
+/// What is in the files, so that they are only understood anew where they changed.
+#[derive(PartialEq, Eq)]
+pub(super) struct Files {
+    trust: Vec<u8>,
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+fn unusable(folder: &Path, cause: String) -> ServerCertificateError {
+    ServerCertificateError::Given { folder: folder.to_owned(), cause }
+}
+
+/// Reads the files.
+pub(super) fn read(folder: &Path) -> Result<Files, ServerCertificateError> {
+    let read = |name: &str| std::fs::read(folder.join(name)).map_err(|error| unusable(folder, format!("{name} cannot be read: {error}")));
+    Ok(Files { trust: read("ca.crt")?, chain: read("tls.crt")?, key: read("tls.key")? })
+}
+
 /// The chain that is shown, its key, and what systems are told to trust.
-pub(super) fn load(folder: &Path) -> Result<(CertifiedKey, String), ServerCertificateError> {
-    let unusable = |cause: String| ServerCertificateError::Given { folder: folder.to_owned(), cause };
-    let read = |name: &str| std::fs::read(folder.join(name)).map_err(|error| unusable(format!("{name} cannot be read: {error}")));
+pub(super) fn understand(folder: &Path, files: &Files) -> Result<(CertifiedKey, String), ServerCertificateError> {
+    let unusable = |cause: String| unusable(folder, cause);
     let certificates = |name: &str, bytes: &[u8]| {
         let all: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(bytes).collect();
         all.map_err(|error| error.to_string())
             .and_then(|all| if all.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(all) })
             .map_err(|cause| unusable(format!("{name}: {cause}")))
     };
-    let trust = read("ca.crt")?;
-    certificates("ca.crt", &trust)?;
-    let trust = String::from_utf8(trust).map_err(|error| unusable(format!("ca.crt: {error}")))?;
-    let chain = certificates("tls.crt", &read("tls.crt")?)?;
-    let certified = assemble(chain, &read("tls.key")?).map_err(|cause| unusable(format!("tls.key: {cause}")))?;
+    certificates("ca.crt", &files.trust)?;
+    let trust = String::from_utf8(files.trust.clone()).map_err(|error| unusable(format!("ca.crt: {error}")))?;
+    let chain = certificates("tls.crt", &files.chain)?;
+    let certified = assemble(chain, &files.key).map_err(|cause| unusable(format!("tls.key: {cause}")))?;
     Ok((certified, trust))
 }
 
@@ -66,9 +82,17 @@ mod tests {
         std::fs::write(folder.0.join("tls.crt"), first.certificate_pem()).unwrap();
         assert!(shown.look(&first).unwrap_err().to_string().contains("tls.key"));
         assert!(std::sync::Arc::ptr_eq(&before, &shown.current.read().unwrap()) && !trust.has_changed().unwrap());
+        assert!(shown.new_fault(&first).unwrap().contains("tls.key"));
+        assert_eq!(shown.new_fault(&first), None, "nothing has changed, and it was said");
+        std::fs::remove_file(folder.0.join("ca.crt")).unwrap();
+        assert!(shown.new_fault(&first).unwrap().contains("ca.crt"));
         put(&folder, &second);
         shown.look(&first).unwrap();
         assert_ne!(before.cert, shown.current.read().unwrap().cert);
         assert_eq!(*trust.borrow_and_update(), second.certificate_pem());
+        // Mended, and broken in the same way again: that is news.
+        assert_eq!(shown.new_fault(&first), None);
+        std::fs::remove_file(folder.0.join("ca.crt")).unwrap();
+        assert!(shown.new_fault(&first).is_some());
     }
 }

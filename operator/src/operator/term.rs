@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 type Triggers<K> = Arc<Pending<ObjectRef<K>>>;
 
-/// What each controller is triggered by. Subscribed to once, before the first object comes; what comes while another replica leads is collected.
+/// What each controller is triggered by. Subscribed to once, before the first object comes; what comes while another replica leads is not collected.
 struct AllTriggers {
     customers: Triggers<Customer>,
     systems: Triggers<IPOffice>,
@@ -31,7 +31,7 @@ struct AllTriggers {
 
 impl AllTriggers {
     fn new(caches: &Arc<Caches>, clients: &Arc<Clients>) -> Self {
-        Self {
+        let triggers = Self {
             customers: customer::triggers(caches),
             systems: ipoffice::triggers(caches),
             registrations: registration::triggers(caches),
@@ -39,7 +39,31 @@ impl AllTriggers {
             backups: backup::triggers(caches),
             restores: restore::triggers(caches),
             simulated: simulated_system::triggers(caches),
-        }
+        };
+        triggers.close();
+        triggers
+    }
+
+    fn close(&self) {
+        self.customers.close();
+        self.systems.close();
+        self.registrations.close();
+        self.stores.close();
+        self.backups.close();
+        self.restores.close();
+        self.simulated.close();
+    }
+
+    /// They collect until what is returned is dropped.
+    fn open(&self) -> Collecting<'_> {
+        self.customers.open();
+        self.systems.open();
+        self.registrations.open();
+        self.stores.open();
+        self.backups.open();
+        self.restores.open();
+        self.simulated.open();
+        Collecting(self)
     }
 
     /// Who begins to lead looks at everything once: what an earlier leader left half done is nobody else's.
@@ -51,6 +75,15 @@ impl AllTriggers {
         self.backups.add(caches.backups.references());
         self.restores.add(caches.restores.references());
         self.simulated.add(caches.simulated.references());
+    }
+}
+
+/// Somebody reads what the triggers collect.
+struct Collecting<'a>(&'a AllTriggers);
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -87,6 +120,8 @@ impl Term {
 
     /// Runs all controllers until `stop`. Once the caches are filled.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // Also where this is dropped in the midst of it, because the leadership is lost.
+        let _collecting = self.triggers.open();
         self.triggers.everything(&self.parts.caches);
         tokio::join!(self.customers(&stop), self.systems(&stop), self.actions(&stop), self.registrations(&stop), self.simulation(&stop));
     }
@@ -155,5 +190,30 @@ impl Term {
         let Parts { client, caches, image, metrics, .. } = &self.parts;
         let context = simulated_system::Context { client: client.clone(), caches: Arc::clone(caches), image: image.clone() };
         simulated_system::run(Arc::new(context), Arc::clone(&self.triggers.simulated), metrics.clone(), stop.clone()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use futures::StreamExt as _;
+    use runtime::fence::Fence;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn triggers_collect_during_a_term_and_at_no_other_time() {
+        let (caches, _feeds) = Caches::new();
+        let triggers = AllTriggers::new(&caches, &Arc::new(Clients::guarded(Fence::always())));
+        let backup = |name: &str| ObjectRef::<Backup>::new(name).within("n");
+        let mut stream = Box::pin(Arc::clone(&triggers.backups).stream());
+        triggers.backups.add([backup("while-another-leads")]);
+        let collecting = triggers.open();
+        triggers.backups.add([backup("in-the-term")]);
+        assert_eq!(stream.next().await, Some(backup("in-the-term")));
+        triggers.backups.add([backup("left-at-its-end")]);
+        drop(collecting);
+        triggers.backups.add([backup("after-it")]);
+        assert!(futures::poll!(stream.next()).is_pending());
     }
 }

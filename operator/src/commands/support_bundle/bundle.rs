@@ -66,7 +66,8 @@ impl Bundle {
         (self.files.len(), self.left_out.len())
     }
 
-    fn manifest(&self, made: &Value) -> Value {
+    /// What is in it, what is not, and what was taken out.
+    pub fn manifest(&self, made: &Value) -> Value {
         let files: Vec<Value> = self.files.iter().map(|(name, content)| json!({"file": name, "bytes": content.len()})).collect();
         json!({
             "made": made,

@@ -24,6 +24,8 @@ const PAGE: u32 = 500;
 const LOG_BYTES: i64 = 4 << 20;
 /// Objects of one kind; beyond that a bundle helps nobody.
 const MOST: usize = 5000;
+/// What follows where Secrets are missing.
+const NOT_LOOKED_FOR: &str = "values of Secrets could therefore not be looked for in texts";
 /// What the operator's own objects are labelled with.
 const OWN: &str = "app.kubernetes.io/part-of=switchboard";
 /// Groups of our kinds.
@@ -142,13 +144,16 @@ impl<'a> Collector<'a> {
         for namespace in namespaces {
             match all(&self.api::<Secret>(&namespace), ListParams::default()).await {
                 Ok((secrets, more)) => {
-                    self.note_more("secrets", more);
+                    if more {
+                        let why = format!("there are more than {MOST}; {NOT_LOOKED_FOR}; choose namespaces with --namespace");
+                        self.bundle.leave_out(&format!("secrets of {}", named(&namespace)), &why);
+                    }
                     for secret in &secrets {
                         self.secret(secret, &mut text);
                     }
                 }
                 Err(error) => {
-                    let why = format!("{}; values of Secrets could therefore not be looked for in texts", words(&error));
+                    let why = format!("{}; {NOT_LOOKED_FOR}", words(&error));
                     self.bundle.leave_out(&format!("secrets of {}", named(&namespace)), &why);
                 }
             }
@@ -330,4 +335,33 @@ fn event_line(event: &Event) -> Option<String> {
     let place = format!("{}/{} {}", text(&regarding.namespace), text(&regarding.name), text(&regarding.kind));
     let word = |name: &str| event[name].as_str().unwrap_or_default().replace('\n', " ");
     Some(format!("{time} {} {place} {}: {}", word("type"), word("reason"), word("note")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::super::scrub::Scrubber;
+    use super::*;
+
+    #[tokio::test]
+    async fn secrets_that_are_too_many_are_said_to_be_missing_in_the_words_of_a_refusal() {
+        // Each answer has as many as were asked for, and says that there are more.
+        let server = tower::service_fn(|_: Request<Body>| async {
+            let items: Vec<Value> = (0..PAGE).map(|number| json!({"metadata": {"name": format!("s{number}"), "namespace": "n"}})).collect();
+            let list = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {"continue": "more"}, "items": items});
+            Ok::<_, Infallible>(Response::new(Body::from(list.to_string().into_bytes())))
+        });
+        let bundle = Bundle::new(Scrubber::new().unwrap());
+        let mut collector = Collector::new(Client::new(server, "n"), &[], "n", 1, bundle);
+        collector.secrets().await;
+        let manifest = collector.bundle.manifest(&Value::Null);
+        let entry = &manifest["leftOut"][0];
+        assert_eq!(entry["what"], "secrets of all namespaces");
+        assert!(entry["why"].as_str().unwrap().contains(&format!("more than {MOST}; {NOT_LOOKED_FOR}")), "{entry}");
+    }
 }

@@ -53,7 +53,9 @@ pub struct Count {
 
 /// Knows what is to be taken out, and counts it.
 pub struct Scrubber {
-    /// Values of Secrets, the longest first.
+    /// Values of Secrets.
+    learnt: BTreeSet<String>,
+    /// The same, the longest first; empty where more was learnt since they were ordered.
     values: Vec<String>,
     /// How many values were too short to be looked for.
     pub short_values: usize,
@@ -69,12 +71,11 @@ impl Scrubber {
     /// A pattern of the program is wrong: a fault of the program.
     pub fn new() -> Result<Self, regex::Error> {
         let patterns = PATTERNS.iter().map(|pattern| Regex::new(pattern)).collect::<Result<_, _>>()?;
-        Ok(Self { values: Vec::new(), short_values: 0, patterns, count: Count::default() })
+        Ok(Self { learnt: BTreeSet::new(), values: Vec::new(), short_values: 0, patterns, count: Count::default() })
     }
 
     /// Learns the values of a Secret's data, as they are and in base64. Each line of a value counts by itself: logs break lines.
     pub fn learn<'a>(&mut self, data: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
-        let mut found: BTreeSet<String> = self.values.drain(..).collect();
         for (key, value) in data {
             if PUBLIC_KEYS.contains(&key) {
                 continue;
@@ -87,15 +88,23 @@ impl Scrubber {
             let before = parts.len();
             parts.retain(|part| part.len() >= SHORTEST);
             self.short_values += before - parts.len();
-            found.extend(parts);
+            self.learnt.extend(parts);
         }
-        self.values = found.into_iter().collect();
-        // A value that is the beginning of another must not leave the rest of that.
-        self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        self.values.clear();
+    }
+
+    /// Once, before the first text, and again only where more was learnt since.
+    fn order(&mut self) {
+        if self.values.is_empty() {
+            self.values = self.learnt.iter().cloned().collect();
+            // A value that is the beginning of another must not leave the rest of that.
+            self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        }
     }
 
     /// A text without secrets.
     pub fn text(&mut self, text: &str) -> String {
+        self.order();
         let mut text = text.to_owned();
         for value in &self.values {
             if text.contains(value.as_str()) {
@@ -235,6 +244,15 @@ mod tests {
         assert_eq!(scrubber.text(&text), "got (left-out) for acme-foods, (left-out) and (left-out), 1234, (left-out)");
         assert_eq!(scrubber.count.texts, 4);
         assert!(scrubber.short_values > 0, "what is too short to be looked for is counted");
+    }
+
+    #[test]
+    fn what_is_learnt_after_a_text_is_looked_for_in_the_next_and_what_was_learnt_before_it_too() {
+        let mut scrubber = Scrubber::new().unwrap();
+        scrubber.learn([("password", b"tiger lily".as_slice())]);
+        assert_eq!(scrubber.text("tiger lily and more"), "(left-out) and more");
+        scrubber.learn([("long", b"tiger lily and more".as_slice())]);
+        assert_eq!(scrubber.text("tiger lily, tiger lily and more"), "(left-out), (left-out)");
     }
 
     #[test]
