@@ -120,16 +120,17 @@ mod tests {
         SystemKey { customer: "acme".parse().unwrap(), system: system.parse().unwrap() }
     }
 
-    fn at(second: i64) -> Timestamp {
-        // Near now, so that nothing is forgotten when the list is read.
-        Timestamp::from_second(Timestamp::now().as_second() - 3600 + second).unwrap()
+    /// Moments by their second. The clock is read once, and they are near now, so that nothing is forgotten when the list is read.
+    fn moments() -> impl Fn(i64) -> Timestamp {
+        let base = Timestamp::now().as_second() - 3600;
+        move |second| Timestamp::from_second(base + second).unwrap()
     }
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn ten_thousand_guesses_take_two_hundred_places_and_who_comes_often_keeps_its_own() {
-        let peers = UnprovedPeers::default();
+        let (peers, at) = (UnprovedPeers::default(), moments());
         for second in 0..3 {
             peers.note(HOME, &key("often"), Unproved::WrongCode, at(second));
         }
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn who_proves_itself_or_is_silent_for_a_day_is_forgotten() {
-        let peers = UnprovedPeers::default();
+        let (peers, at) = (UnprovedPeers::default(), moments());
         peers.note(HOME, &key("typo"), Unproved::WrongCode, at(0));
         peers.note("::ffff:127.0.0.1".parse().unwrap(), &key("typo"), Unproved::TooManyRequests, at(1));
         assert_eq!(peers.list().iter().map(|peer| (peer.tries, peer.reason)).collect::<Vec<_>>(), [(2, Unproved::TooManyRequests)]);

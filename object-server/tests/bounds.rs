@@ -13,12 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Of an impatient server. Requests that do not stall must keep to it, too.
+const SHORT: Duration = Duration::from_secs(2);
 
 async fn impatient(folder: &Folder) -> Served {
     let mut options = options(&folder.0);
-    options.limits.stall = Duration::from_millis(200);
-    options.limits.handshake = Duration::from_millis(200);
-    options.limits.idle = Duration::from_millis(200);
+    options.limits.stall = SHORT;
+    options.limits.handshake = SHORT;
+    options.limits.idle = SHORT;
     Served::with(options).await
 }
 
@@ -47,7 +49,7 @@ async fn a_body_that_stalls_is_given_up_and_nothing_of_it_stays() {
 async fn a_client_that_takes_nothing_loses_its_connection() {
     let folder = Folder::new();
     let mut options = options(&folder.0);
-    options.limits.stall = Duration::from_millis(200);
+    options.limits.stall = SHORT;
     options.limits.drain = PATIENCE * 2;
     let served = Served::with(options).await;
     let client = served.client();

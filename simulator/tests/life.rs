@@ -169,7 +169,7 @@ async fn changed_accounts_are_announced_and_answered_as_they_now_stand() {
 
 #[tokio::test]
 async fn a_lock_that_runs_out_is_announced() {
-    let (_gateway, _site, mut session) = connected(&format!("{USER}lockout: {{attempts: 2, seconds: 1}}\n")).await;
+    let (_gateway, _site, mut session) = connected(&format!("{USER}lockout: {{attempts: 2, seconds: 4}}\n")).await;
     assert_eq!(session.sign_in("wrong").await, SignInOutcome::WrongPassword);
     assert_eq!(session.sign_in("wrong").await, SignInOutcome::WrongPassword);
     assert_eq!(session.sign_in("right").await, SignInOutcome::LockedTemporarily);
@@ -216,14 +216,21 @@ async fn a_restart_says_goodbye_stays_away_and_comes_back_newly_started() {
     let mut session = gateway.session().await;
     let before = session.greet().await;
     assert_eq!(probed(probe, "/readyz").await, 200);
-    site.causes(&format!("{USER}reboot: {{token: one, outageSeconds: 1, forChange: true}}\n"));
+    site.causes(&format!("{USER}reboot: {{token: one, outageSeconds: 5, forChange: true}}\n"));
     assert_eq!(session.next().await, Some(FromSystem::Goodbye { reason: Departure::RebootForChange }));
     assert_eq!(session.next().await, None);
-    assert_eq!((probed(probe, "/readyz").await, probed(probe, "/healthz").await), (503, 200));
+    // COM may know before the probe.
+    soon("the outage", async {
+        while probed(probe, "/readyz").await != 503 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(probed(probe, "/healthz").await, 200);
     assert!(!gateway.has_session(), "it is away");
     let after = gateway.session().await.greet().await;
     assert!(after.session > before.session && after.facts.started > before.facts.started);
-    assert!(after.facts.started.as_second() - before.facts.started.as_second() >= 1);
+    assert!(after.facts.started.as_second() - before.facts.started.as_second() >= 5);
     assert_eq!(probed(probe, "/readyz").await, 200);
 }
 
@@ -258,7 +265,7 @@ async fn a_network_cut_breaks_the_connection_and_a_silent_one_does_not_answer() 
 async fn silence_or_a_close_of_com_leads_to_a_new_session() {
     let mut gateway = TestGateway::start().await;
     let mut site = Site::new(&gateway, USER);
-    site.options.offline_after = Duration::from_millis(200);
+    site.options.offline_after = Duration::from_secs(2);
     site.start();
     let mut silent = gateway.session().await;
     silent.greet().await;

@@ -27,6 +27,8 @@ fn the_examples_apply_once_and_then_nothing_changes() {
     // Server-side: the same objects under another manager, twice; the second time nothing is written.
     let server_side = ["apply", "--server-side", "-R", "-f", "examples/"];
     assert_eq!(kubectl.ok(&server_side).lines().filter(|line| line.ends_with(" serverside-applied")).count(), count);
+    // The operator may still have something to say about it.
+    harness::metrics::wait_until_at_rest(&plane);
     let generation = kubectl.field("demo", "ipo/acme-hq", "{.metadata.generation} {.metadata.resourceVersion}");
     kubectl.ok(&server_side);
     assert_eq!(kubectl.field("demo", "ipo/acme-hq", "{.metadata.generation} {.metadata.resourceVersion}"), generation);

@@ -63,7 +63,8 @@ fn objects_are_made_and_changed_by_hand_and_the_system_follows() {
     kubectl.ok(&["annotate", "ipo/office", "-n", "by-hand", "switchboard.dev/paused-"]);
     kubectl.wait_for_field("by-hand", "ipo/office", "{.status.timeZone}", "Europe/Oslo");
 
-    // What get printed, one object or a list of them, can be applied again.
+    // What get printed, one object or a list of them, can be applied again, where nobody has written to it since.
+    harness::metrics::wait_until_at_rest(&plane);
     for arguments in [&["get", "ipo/office", "-n", "by-hand", "-o", "yaml"][..], &["get", "ipo,customers", "-n", "by-hand", "-o", "yaml"]] {
         let printed = kubectl.ok(arguments);
         let applied = kubectl.ok_with(&["apply", "-f", "-"], &printed, &[]);

@@ -68,8 +68,10 @@ fn a_program_runs_in_a_pod_as_it_would_in_any_cluster() {
     assert_eq!(kubectl.ok_with(&["exec", "-i", "p", "--", "wc", "-c"], &megabyte, &[]).trim(), "1048576");
     let echoed = kubectl.ok_with(&["exec", "-i", "p", "--", "cat"], &megabyte, &[]);
     assert!(echoed == megabyte, "what came back is {} bytes long and differs", echoed.len());
-    // A terminal, with the size of the user's.
-    let (shown, code) = at_terminal(&kubectl, &["exec", "-it", "p", "--", "sh"], "stty size; test -t 2 && echo all; exit 5\n");
+    // A terminal, with the size of the user's. kubectl says the size beside what is typed, so either may come first. It is added up: what is typed
+    // is shown as well, and must not be what is looked for.
+    let typed = "until [ \"$(stty size)\" = \"$((30 + 3)) 99\" ]; do sleep 0.05; done; stty size; test -t 2 && echo all; exit 5\n";
+    let (shown, code) = at_terminal(&kubectl, &["exec", "-it", "p", "--", "sh"], typed);
     assert!(shown.contains("33 99") && shown.contains("all\r\n"), "{shown}");
     assert_eq!(code, 5, "{shown}");
 

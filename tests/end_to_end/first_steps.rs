@@ -1,6 +1,7 @@
 //! What a newcomer does with the demo.
 
 use harness::switchboard::Switchboard;
+use harness::wait;
 use rustix::process::Signal;
 
 /// Rows of a table without the headers, as cells. Columns are divided by two blanks or more.
@@ -53,14 +54,17 @@ fn the_demo_shows_what_is_well_and_what_is_not_and_says_what_to_do() {
     let all = kubectl.ok(&["get", "switchboard", "-n", "demo", "-o", "name"]);
     assert_eq!(all.lines().count(), 3 + 4 + 3 + 1, "the category lists every kind: {all}");
 
-    // describe: conditions that say what, why and what to do, and an event for each transition
-    let described = kubectl.ok(&["describe", "ipo", "acme-shop", "-n", "demo"]);
+    // describe: conditions that say what, why and what to do, and an event for each transition, which may come a moment later
+    let described = wait::until_ok(wait::SOON, || {
+        let described = kubectl.ok(&["describe", "ipo", "acme-shop", "-n", "demo"]);
+        let events: Vec<Vec<String>> = rows(described.split("Events:\n").nth(1).unwrap_or_default());
+        let reasons: Vec<&str> =
+            events.iter().filter_map(|event| event.get(1)).map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+        let as_wished = reasons == ["WaitingForInitialConnection", "AuthorizationFailed"];
+        if as_wished { Ok(described) } else { Err(format!("not one event a transition: {described}")) }
+    });
     let advice = "Authorization failed: the password in the Secret service-user-mistyped is not the one of COMAdmin on the system; correct one of them";
     assert!(described.contains(advice) && described.contains("Type:                  Authorized"), "{described}");
-    let events: Vec<Vec<String>> = rows(described.split("Events:\n").nth(1).unwrap_or_default());
-    let reasons: Vec<&str> =
-        events.iter().filter_map(|event| event.get(1)).map(String::as_str).filter(|word| !word.starts_with('-')).collect();
-    assert_eq!(reasons, ["WaitingForInitialConnection", "AuthorizationFailed"], "one event a transition: {described}");
 
     // explain: the reference
     let explained = kubectl.ok(&["explain", "ipoffice.spec.servers"]);
@@ -121,7 +125,7 @@ fn what_was_stopped_goes_on_where_it_was_with_the_next_start() {
 }
 
 fn wait_for_systems_to_return(plane: &Switchboard) {
-    harness::wait::until_true("sessions of all systems", harness::wait::SOON, || {
+    wait::until_true("sessions of all systems", wait::SOON, || {
         let connected = harness::metrics::value(plane, "switchboard_gateway_sessions{state=\"connected\"}");
         let signed_in = harness::metrics::value(plane, "switchboard_gateway_sessions{state=\"signed_in\"}");
         (connected, signed_in) == (1.0, 2.0)

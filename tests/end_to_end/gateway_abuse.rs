@@ -100,6 +100,8 @@ async fn a_session_that_misbehaves_ends_alone_and_is_told_why() {
     let kubectl = plane.kubectl();
     make_systems(&kubectl);
     let subscription = Subscription::read(&kubectl, "abuse", "acme");
+    // More of the status may follow.
+    metrics::wait_until_at_rest(&plane);
     let before = kubectl.object("abuse", "ipo/bystander");
     let rogue = subscription.enrol("rogue").await;
 

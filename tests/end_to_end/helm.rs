@@ -3,6 +3,7 @@
 use harness::helm::Helm;
 use harness::kubectl::Kubectl;
 use harness::switchboard::Switchboard;
+use harness::wait;
 use serde_json::Value;
 
 const CHART: &str = "tests/helm/sample";
@@ -86,7 +87,11 @@ fn a_release_is_installed_upgraded_rolled_back_and_taken_away() {
     assert_eq!(scene.history(), revisions(&[(1, "superseded"), (2, "superseded"), (3, "deployed")]));
 
     scene.helm.ok(&["uninstall", "web", "--wait", "--timeout", "90s"]);
-    assert_eq!(scene.names("deployments,replicasets,services,secrets,gadgets"), Vec::<String>::new());
+    // What the release's objects own, such as ReplicaSets, may be collected only after Helm is back.
+    wait::until_ok(wait::SOON, || {
+        let left = scene.names("deployments,replicasets,services,secrets,gadgets");
+        if left.is_empty() { Ok(()) } else { Err(format!("left: {left:?}")) }
+    });
     // What hooks made is not the release's: two Jobs stay, as their annotations say.
     assert_eq!(scene.names("jobs"), ["job.batch/web-post-install", "job.batch/web-pre-install"]);
     assert_eq!(scene.names("configmaps"), ["configmap/kube-root-ca.crt", "configmap/web-kept"]);
@@ -104,8 +109,8 @@ fn what_fails_says_so_and_what_ran_goes_on() {
     assert_eq!(scene.field("configmap/web-settings", "{.data.greeting}"), "hello");
     assert_eq!(scene.history(), revisions(&[(1, "deployed"), (2, "failed")]));
 
-    // Pods that never get ready: the old ones stay as they are until the rollback, which the failure brings.
-    let failed = scene.upgrade("8s", &["--set", "ready=false,greeting=ahoy", "--rollback-on-failure"]).unwrap_err();
+    // Pods that never get ready: the old ones stay as they are until the rollback, which the failure brings. The time is the rollback's as well.
+    let failed = scene.upgrade("30s", &["--set", "ready=false,greeting=ahoy", "--rollback-on-failure"]).unwrap_err();
     assert!(failed.contains("rolled back"), "{failed}");
     assert_eq!(scene.field("deployment/web", "{.status.readyReplicas} {.status.unavailableReplicas}"), "2 ");
     assert_eq!(scene.greetings(), ["hello", "hello"]);

@@ -3,6 +3,7 @@
 use harness::folder::Folder;
 use harness::kubectl::Kubectl;
 use harness::switchboard::Switchboard;
+use harness::wait;
 use serde_json::{Value, json};
 
 /// A namespace of a plane.
@@ -244,8 +245,11 @@ fn what_kubectl_shows_of_cluster_nodes_and_objects_is_there() {
         ("get pods --field-selector=spec.nodeName!=,status.phase=Running -o custom-columns=N:.metadata.name", "one"),
     ] {
         let line: Vec<&str> = line.split(' ').chain(["-n", "shown"]).collect();
-        let shown = kubectl.ok(&line);
-        assert!(shown.contains(wanted), "kubectl {} does not show {wanted:?}:\n{shown}", line.join(" "));
+        // Events are written beside what they tell of, and may come a moment later.
+        wait::until_ok(wait::SOON, || {
+            let shown = kubectl.ok(&line);
+            if shown.contains(wanted) { Ok(()) } else { Err(format!("kubectl {} does not show {wanted:?}:\n{shown}", line.join(" "))) }
+        });
     }
     // What is not there says so in words that lead further.
     assert_eq!(kubectl.refused(&["top", "nodes"], ""), "error: Metrics API not available\n");

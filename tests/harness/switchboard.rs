@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -45,17 +46,9 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Some that are free now. Below the range from which the kernel takes ports of outgoing connections, so that they are still free at a restart.
+    /// Some that are free now, and that no other test takes before this process ends.
     pub fn free() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let start = u16::try_from(std::process::id() % 1250).unwrap() * 16;
-        let free = || {
-            wait::until("a free port", wait::SOON, || {
-                let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-                TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
-            })
-        };
-        Self { api: free(), gateway: free(), metrics: free(), store: free() }
+        Self { api: free_port(), gateway: free_port(), metrics: free_port(), store: free_port() }
     }
 
     /// As arguments of `up`.
@@ -64,6 +57,43 @@ impl Ports {
             .map(|(name, port)| format!("--{name}-port={port}"))
             .to_vec()
     }
+}
+
+/// The first port that tests take.
+const FIRST_PORT: u16 = 12_000;
+/// Ports that a process takes at a time: those of a slot.
+const SLOT: u16 = 16;
+/// Slots. Their ports end below 30000, where those of nodes begin, and below the range from which the kernel takes ports of outgoing connections, so
+/// that they are still free at a restart.
+const SLOTS: u16 = 1125;
+
+/// A port of a slot of this process, each once.
+fn free_port() -> u16 {
+    // Ports that are left of the last slot, and the locks of all slots: never given back, so that they end with the process.
+    static OWN: Mutex<(Range<u16>, Vec<File>)> = Mutex::new((0..0, Vec::new()));
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (ports, locks) = &mut *own;
+    loop {
+        // Somebody else than a test may have it.
+        if let Some(port) = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
+            return port;
+        }
+        let (slot, lock) = lock_slot();
+        *ports = FIRST_PORT + slot * SLOT..FIRST_PORT + (slot + 1) * SLOT;
+        locks.push(lock);
+    }
+}
+
+/// A slot that no process has, and the lock that keeps it so.
+fn lock_slot() -> (u16, File) {
+    let start = u16::try_from(std::process::id() % u32::from(SLOTS)).unwrap();
+    let lock = |slot: u16| {
+        // One that cannot be opened is another user's.
+        let path = std::env::temp_dir().join(format!("switchboard-test-ports-{slot}"));
+        let file = File::options().create(true).append(true).open(path).ok()?;
+        file.try_lock().is_ok().then_some((slot, file))
+    };
+    (start..SLOTS).chain(0..start).find_map(lock).expect("a slot of ports that no process has")
 }
 
 /// A running `switchboard up`. Ends with this value, its log shown where the test failed.

@@ -197,7 +197,7 @@ async fn a_challenge_that_costs_too_much_or_that_nobody_asked_for_ends_the_sessi
 
 #[tokio::test]
 async fn a_system_that_does_not_answer_the_sign_in_is_let_go() {
-    let world = World::with(|options| options.times.handshake_timeout = Duration::from_millis(300)).await;
+    let world = World::with(|options| options.times.handshake_timeout = Duration::from_secs(2)).await;
     let mut session = opened(&world).await;
     assert!(matches!(session.next().await, FromGateway::SignIn { .. }));
     assert_eq!(session.closes().await.0, CloseReason::TimedOut);

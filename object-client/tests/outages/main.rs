@@ -35,7 +35,7 @@ async fn a_store_that_is_down_is_found_out_at_once() {
 async fn a_store_that_never_answers_is_given_up() {
     let server = Server::start(|_| Reply::Silence).await;
     let began = Instant::now();
-    let error = server.client().read("a", 1).await.unwrap_err();
+    let error = server.client_with(Duration::from_millis(500)).read("a", 1).await.unwrap_err();
     assert_eq!(error, StoreError::Timeout("read a".into()));
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }

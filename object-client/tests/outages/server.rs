@@ -91,7 +91,11 @@ impl Server {
         }
     }
     pub fn client(&self) -> ObjectClient {
-        ObjectClient::with_attempt_timeout(self.options(), Duration::from_millis(500)).unwrap()
+        // So long that no answer is late and asked for again where a test counts.
+        self.client_with(Duration::from_secs(10))
+    }
+    pub fn client_with(&self, attempt: Duration) -> ObjectClient {
+        ObjectClient::with_attempt_timeout(self.options(), attempt).unwrap()
     }
     /// Method and path of every request.
     pub fn asked(&self) -> Vec<String> {

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use harness::folder::Folder;
+use harness::switchboard::Ports;
 use harness::wait;
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ impl Prometheus {
     /// Starts it as the job `switchboard` for this port, with these rules.
     pub fn start(target: u16, rules: &str) -> Self {
         let folder = Folder::new();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = Ports::free().api;
         let configuration = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: [rules.yaml]\n\

@@ -49,7 +49,8 @@ fn an_operator_killed_again_and_again_ends_a_restore_with_one_restart_of_the_sys
 
 #[test]
 fn an_api_server_that_stands_still_for_a_while_delays_a_backup_and_a_restore_and_doubles_nothing() {
-    let scene = Scene::new(&small(), &[]);
+    // Five seconds each to transfer, so that both are met while they are under way.
+    let scene = Scene::new(&large(10_000), &[]);
     let disk = Disk::of(&scene);
     let (files, starts) = (disk.files(), disk.starts());
     // API server and store are one process here: both stand still.

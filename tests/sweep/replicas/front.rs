@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use harness::wait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// How often a replica is asked whether it is ready, and how long it may take to answer.
+/// How often a replica is asked whether it is ready.
 const PROBE: Duration = Duration::from_millis(300);
+/// How long it may take to answer: one that is well does so also on a loaded machine.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A replica behind it.
 struct Backend {
@@ -25,12 +28,18 @@ struct Shared {
     next: AtomicUsize,
 }
 
+impl Shared {
+    fn backends(&self) -> MutexGuard<'_, Vec<Backend>> {
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A running front. Ends with this value, and its connections with it.
 pub struct Front {
     /// Where systems dial.
     pub port: u16,
     shared: Arc<Shared>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Front {
@@ -43,29 +52,27 @@ impl Front {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let (port, shared) = (listener.local_addr().unwrap().port(), Arc::new(Shared::default()));
         runtime.spawn(accept(listener, Arc::clone(&shared)));
-        runtime.spawn(probe(Arc::clone(&shared)));
-        Self { port, shared, _runtime: runtime }
+        Self { port, shared, runtime }
     }
 
     /// One more replica.
     pub fn add(&self, gateway: u16, probes: u16) {
         let [gateway, probes] = [gateway, probes].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let mut backends = self.shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
-        backends.push(Backend { gateway, probes, ready: false });
+        self.shared.backends().push(Backend { gateway, probes, ready: false });
+        self.runtime.spawn(probe(probes, Arc::clone(&self.shared)));
+    }
+
+    /// Waits until it has found each of them ready: systems that dial from then on are spread over all.
+    pub fn wait_until_all_ready(&self) {
+        wait::until_true("the front to find all replicas ready", wait::SOON, || self.shared.backends().iter().all(|backend| backend.ready));
     }
 }
 
-async fn probe(shared: Arc<Shared>) {
+/// Asks one replica, so that one that stands still keeps none of the others waiting.
+async fn probe(probes: SocketAddr, shared: Arc<Shared>) {
     loop {
-        let all: Vec<SocketAddr> = {
-            let backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
-            backends.iter().map(|backend| backend.probes).collect()
-        };
-        for probes in all {
-            let ready = timeout(PROBE, is_ready(probes)).await.unwrap_or(false);
-            let mut backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
-            backends.iter_mut().filter(|backend| backend.probes == probes).for_each(|backend| backend.ready = ready);
-        }
+        let ready = timeout(ANSWER, is_ready(probes)).await.unwrap_or(false);
+        shared.backends().iter_mut().filter(|backend| backend.probes == probes).for_each(|backend| backend.ready = ready);
         tokio::time::sleep(PROBE).await;
     }
 }
@@ -87,7 +94,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn forward(mut stream: TcpStream, shared: Arc<Shared>) {
     let behind = {
-        let backends = shared.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        let backends = shared.backends();
         let ready: Vec<SocketAddr> = backends.iter().filter(|backend| backend.ready).map(|backend| backend.gateway).collect();
         let next = shared.next.fetch_add(1, Ordering::Relaxed);
         // Each in turn, and not so that who comes twice, to enrol and to connect, always meets the same two in the same order.

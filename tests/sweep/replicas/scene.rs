@@ -23,7 +23,7 @@ pub struct Replicated {
     /// Between each of them and the API server.
     pub apis: Vec<Proxy>,
     /// Where systems dial; there as long as this is.
-    _front: Front,
+    front: Front,
     /// Everything else.
     pub stage: Stage,
 }
@@ -43,8 +43,9 @@ impl Replicated {
             replicas.push(replica);
             apis.push(api);
         }
-        let mut all = Self { replicas, apis, _front: front, stage };
+        let mut all = Self { replicas, apis, front, stage };
         all.replicas.iter_mut().for_each(|replica| replica.wait_until_ready());
+        all.front.wait_until_all_ready();
         all.stage.add_system(SYSTEM, causes);
         for system in OTHERS {
             all.stage.add_system(system, &json!({"logging": {"linesPerMinute": 0}}));
