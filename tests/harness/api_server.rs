@@ -1,4 +1,5 @@
-//! A real kube-apiserver with its etcd, and beside it what `switchboard up` has in one: the operator, the object store, and a node agent.
+//! Any API server, started for the test or there already, and beside it what `switchboard up` has in one: the operator, the object store, and a
+//! node agent.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::existing::Existing;
 use crate::folder::Folder;
 use crate::kubectl::Kubectl;
+use crate::kubernetes;
 use crate::metrics;
 use crate::node::Node;
 use crate::processes;
@@ -22,21 +25,18 @@ use crate::wait;
 const START: Duration = Duration::from_secs(120);
 /// Token of the administrator.
 const TOKEN: &str = "of-a-test-only";
-/// Token of the operator. It may do everything too: which rights it needs is what the chart's tests are about.
-const OPERATOR_TOKEN: &str = "of-a-tests-operator-only";
-/// Who the operator is, as with `switchboard up`: policies know it by this name.
-const OPERATOR: &str = "system:serviceaccount:switchboard-system:switchboard";
+/// Namespace of the operator, as with `switchboard up`.
+pub const NAMESPACE: &str = "switchboard-system";
+/// Account of the operator, and name of its binding. It may do everything: which rights it needs is what the chart's tests are about.
+pub const ACCOUNT: &str = "switchboard";
 /// Access key and bucket, as `switchboard up` names them.
 const STORE: &str = "switchboard";
-/// Controllers of the controller manager that the tests' node agent or nobody is for.
-const NO_CONTROLLERS: &str = "*,-persistentvolume-binder-controller,-node-ipam-controller,-node-lifecycle-controller,-service-lb-controller,\
--node-route-controller,-cloud-node-lifecycle-controller,-ttl-controller";
-
 /// All of it. The fields end in this order.
 #[derive(Debug)]
 pub struct ApiServer {
     operator: Process,
     _node: Node,
+    _existing: Option<Existing>,
     _others: Vec<Process>,
     /// Ports, as those of `up`.
     pub ports: Ports,
@@ -84,31 +84,48 @@ impl ApiServer {
     /// # Panics
     /// A program is missing, or does not start.
     pub fn start(assets: &Path) -> Self {
-        let folder = Folder::new();
-        let data = folder.path().join("data");
-        std::fs::create_dir_all(&data).unwrap();
+        let (folder, data) = folders();
         let (ports, more) = (Ports::free(), Ports::free());
         let authority = Authority::write(&data);
-        let etcd = Process::start(folder.path(), "etcd", &mut etcd(assets, folder.path(), more));
+        std::fs::write(data.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
+        let etcd = Process::start(folder.path(), "etcd", &mut kubernetes::etcd(assets, folder.path(), more));
         let manager = assets.join("kube-controller-manager");
-        let mut server =
-            Process::start(folder.path(), "kube-apiserver", &mut kube_apiserver(assets, &data, ports.api, more, manager.exists()));
-        write_kubeconfig(&data.join("kubeconfig"), &authority, ports.api, TOKEN);
-        write_kubeconfig(&data.join("kubeconfig-operator"), &authority, ports.api, OPERATOR_TOKEN);
-        let kubectl = Kubectl::new(&data.join("kubeconfig"), &folder.path().join("kubectl-cache"));
+        let mut server = kubernetes::kube_apiserver(assets, &data, ports.api, more, manager.exists());
+        let mut server = Process::start(folder.path(), "kube-apiserver", &mut server);
+        let cluster = json!({"server": format!("https://127.0.0.1:{}", ports.api), "certificate-authority-data": STANDARD.encode(authority.issuer.pem())});
+        write_kubeconfig(&data.join("kubeconfig"), &cluster, TOKEN);
+        let kubectl = kubectl(&folder);
         wait::until_true("the API server", START, || {
             server.must_run();
             kubectl.run(&["get", "--raw", "/readyz"]).out == "ok"
         });
         let mut others = Vec::new();
         if manager.exists() {
-            others.push(Process::start(folder.path(), "kube-controller-manager", &mut controller_manager(&manager, &data, more.store)));
+            let mut manager = kubernetes::controller_manager(&manager, &data, more.store);
+            others.push(Process::start(folder.path(), "kube-controller-manager", &mut manager));
         }
-        others.extend([Process::start(folder.path(), "store", &mut store(&data, &authority, ports)), server, etcd]);
-        install(&kubectl, &data, &authority, ports);
-        let node = Node::start(&data, &data.join("kubeconfig"), ports.api);
+        others.extend([server, etcd]);
+        Self::beside(folder, &authority, ports, others, None)
+    }
+
+    /// Starts what belongs beside a cluster that is there already, once no other test uses it. What it makes there goes with it.
+    ///
+    /// # Panics
+    /// Switchboard is in the cluster, the cluster has nodes that would run simulated systems, or something does not start.
+    pub fn existing(kubeconfig: &Path) -> Self {
+        let (folder, data) = folders();
+        let authority = Authority::write(&data);
+        let existing = Existing::claim(kubeconfig, &data.join("kubeconfig"), kubectl(&folder));
+        Self::beside(folder, &authority, Ports::free(), Vec::new(), Some(existing))
+    }
+
+    fn beside(folder: Folder, authority: &Authority, ports: Ports, mut others: Vec<Process>, existing: Option<Existing>) -> Self {
+        let (data, kubectl) = (folder.path().join("data"), kubectl(&folder));
+        others.insert(0, Process::start(folder.path(), "store", &mut store(&data, authority, ports)));
+        install(&kubectl, &data, authority, ports);
+        let node = Node::start(&data, &data.join("kubeconfig"), ports.api, existing.is_some());
         let operator = Process::start(folder.path(), "operator", &mut operator(&data, ports));
-        let mut all = Self { operator, _node: node, _others: others, ports, folder };
+        let mut all = Self { operator, _node: node, _existing: existing, _others: others, ports, folder };
         all.wait_until_ready(&kubectl);
         all
     }
@@ -123,7 +140,7 @@ impl ApiServer {
 
     /// kubectl with all rights.
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(&self.data().join("kubeconfig"), &self.folder.path().join("kubectl-cache"))
+        kubectl(&self.folder)
     }
 
     /// As that of `switchboard up`: kubeconfig, authority, key of the store, and `node/`.
@@ -135,6 +152,18 @@ impl ApiServer {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.operator.log).unwrap_or_default()
     }
+}
+
+/// A folder for all of it, and in it that for the data.
+fn folders() -> (Folder, PathBuf) {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    (folder, data)
+}
+
+fn kubectl(folder: &Folder) -> Kubectl {
+    Kubectl::new(&folder.path().join("data/kubeconfig"), &folder.path().join("kubectl-cache"))
 }
 
 /// The authority of the API server and of the store.
@@ -155,8 +184,6 @@ impl Authority {
         let accounts = KeyPair::generate().unwrap();
         std::fs::write(data.join("accounts.key"), accounts.serialize_pem()).unwrap();
         std::fs::write(data.join("accounts.pub"), accounts.public_key_pem()).unwrap();
-        let tokens = format!("{TOKEN},admin,admin,system:masters\n{OPERATOR_TOKEN},{OPERATOR},operator,system:masters\n");
-        std::fs::write(data.join("tokens.csv"), tokens).unwrap();
         std::fs::write(data.join("object-store.key"), "a-secret-of-the-tests-store\n").unwrap();
         let authority = Self { issuer };
         authority.issue(&data.join("server"));
@@ -172,44 +199,6 @@ impl Authority {
         std::fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
         std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
     }
-}
-
-fn etcd(assets: &Path, folder: &Path, ports: Ports) -> Command {
-    let mut command = Command::new(assets.join("etcd"));
-    let (client, peer) = (format!("http://127.0.0.1:{}", ports.api), format!("http://127.0.0.1:{}", ports.gateway));
-    command.args(["--unsafe-no-fsync", "--log-level=error"]).arg(format!("--data-dir={}", folder.join("etcd").display()));
-    command.arg(format!("--listen-client-urls={client}")).arg(format!("--advertise-client-urls={client}"));
-    command.arg(format!("--listen-peer-urls={peer}")).arg(format!("--initial-advertise-peer-urls={peer}"));
-    command.arg(format!("--initial-cluster=default={peer}"));
-    command
-}
-
-fn kube_apiserver(assets: &Path, data: &Path, port: u16, etcd: Ports, accounts: bool) -> Command {
-    let file = |name: &str| data.join(name).display().to_string();
-    let mut command = Command::new(assets.join("kube-apiserver"));
-    command.arg(format!("--etcd-servers=http://127.0.0.1:{}", etcd.api)).arg(format!("--secure-port={port}"));
-    command.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]);
-    command.args(["--authorization-mode=Node,RBAC", "--allow-privileged", "--service-cluster-ip-range=10.0.0.0/24"]);
-    command.arg(format!("--cert-dir={}", file("apiserver"))).arg(format!("--token-auth-file={}", file("tokens.csv")));
-    command.arg(format!("--tls-cert-file={}", file("server/tls.crt"))).arg(format!("--tls-private-key-file={}", file("server/tls.key")));
-    command.arg(format!("--client-ca-file={}", file("ca.crt"))).arg("--service-account-issuer=https://kubernetes.default.svc");
-    command.arg(format!("--service-account-key-file={}", file("accounts.pub")));
-    command.arg(format!("--service-account-signing-key-file={}", file("accounts.key")));
-    if !accounts {
-        // Nobody makes the account `default` of a namespace, which pods need otherwise.
-        command.arg("--disable-admission-plugins=ServiceAccount");
-    }
-    command
-}
-
-fn controller_manager(program: &Path, data: &Path, port: u16) -> Command {
-    let file = |name: &str| data.join(name).display().to_string();
-    let mut command = Command::new(program);
-    command.arg(format!("--kubeconfig={}", file("kubeconfig"))).arg(format!("--controllers={NO_CONTROLLERS}"));
-    command.arg(format!("--service-account-private-key-file={}", file("accounts.key"))).arg(format!("--root-ca-file={}", file("ca.crt")));
-    command.args(["--use-service-account-credentials", "--leader-elect=false", "--bind-address=127.0.0.1"]);
-    command.arg(format!("--secure-port={port}")).arg(format!("--cert-dir={}", file("manager")));
-    command
 }
 
 fn store(data: &Path, authority: &Authority, ports: Ports) -> Command {
@@ -231,9 +220,7 @@ fn operator(data: &Path, ports: Ports) -> Command {
     command
 }
 
-fn write_kubeconfig(path: &Path, authority: &Authority, port: u16, token: &str) {
-    let cluster =
-        json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority-data": STANDARD.encode(authority.issuer.pem())});
+fn write_kubeconfig(path: &Path, cluster: &Value, token: &str) {
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "tests",
         "clusters": [{"name": "tests", "cluster": cluster}],
@@ -243,29 +230,44 @@ fn write_kubeconfig(path: &Path, authority: &Authority, port: u16, token: &str) 
     std::fs::write(path, text.to_string()).unwrap();
 }
 
-/// The kinds, the policies, and the store named `default`.
+/// The kinds, the policies, the operator's account with its kubeconfig, and the store named `default`.
 fn install(kubectl: &Kubectl, data: &Path, authority: &Authority, ports: Ports) {
-    let definitions = Command::new(program()).arg("crds").output().unwrap();
-    kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &String::from_utf8(definitions.stdout).unwrap(), &[]);
+    kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &definitions(), &[]);
     kubectl.ok(&["wait", "--for=condition=Established", "crds", "--all", "--timeout=60s"]);
-    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/policies");
-    for file in std::fs::read_dir(policies).unwrap().map(|entry| entry.unwrap().path()) {
-        let text = std::fs::read_to_string(file).unwrap().replace("${operator}", OPERATOR);
-        kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &text, &[]);
-    }
+    kubectl.ok_with(&["apply", "--server-side", "-f", "-"], &policies(), &[]);
     let secret = std::fs::read_to_string(data.join("object-store.key")).unwrap();
     kubectl.apply(&[
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "switchboard-system"}}),
+        crate::objects::namespace(NAMESPACE),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}}),
         json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "object-store", "namespace": "switchboard-system"},
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "object-store", "namespace": NAMESPACE},
             "data": {"accessKeyId": STANDARD.encode(STORE), "secretAccessKey": STANDARD.encode(secret.trim())},
         }),
         json!({
             "apiVersion": "switchboard.dev/v1alpha1", "kind": "ObjectStore", "metadata": {"name": "default"},
             "spec": {
                 "endpoint": format!("https://127.0.0.1:{}", ports.store), "bucket": STORE, "certificateAuthority": authority.issuer.pem(),
-                "credentialsSecret": {"namespace": "switchboard-system", "name": "object-store"},
+                "credentialsSecret": {"namespace": NAMESPACE, "name": "object-store"},
             },
         }),
     ]);
+    let token = kubectl.ok(&["create", "token", "-n", NAMESPACE, ACCOUNT, "--duration=2h"]);
+    let administrator: Value = serde_json::from_str(&kubectl.ok(&["config", "view", "--raw", "-o", "json"])).unwrap();
+    write_kubeconfig(&data.join("kubeconfig-operator"), &administrator["clusters"][0]["cluster"], token.trim());
+}
+
+/// The kinds, as documents of YAML.
+pub fn definitions() -> String {
+    String::from_utf8(Command::new(program()).arg("crds").output().unwrap().stdout).unwrap()
+}
+
+/// The admission policies for an operator of that account.
+pub fn policies() -> String {
+    let operator = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+    crate::kubectl::documents(&crds::policies::all(&operator).unwrap())
 }

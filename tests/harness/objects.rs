@@ -4,14 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::existing::MARK;
+
 /// The password that [`secret`] holds.
 pub const PASSWORD: &str = "Correct-Horse-7";
 /// Name of the Secret that [`tenancy`] makes.
 pub const SECRET: &str = "service-user";
 
-/// A Namespace.
+/// A Namespace of the tests.
 pub fn namespace(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {MARK: "true"}}})
 }
 
 /// A Secret with one key `password`.

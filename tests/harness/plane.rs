@@ -1,6 +1,6 @@
 //! The plane that a test of behaviour runs on: the embedded one, or any other API server. The same test code runs on each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::api_server::ApiServer;
 use crate::kubectl::Kubectl;
@@ -11,21 +11,29 @@ use crate::switchboard::Switchboard;
 
 /// Folder with `kube-apiserver` and `etcd` (and `kube-controller-manager`, where it is there), as envtest names it.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
+/// `true`: the cluster that `KUBECONFIG` names, as envtest names it too.
+const EXISTING: &str = "USE_EXISTING_CLUSTER";
 
 /// A plane with the operator, an object store and a node for simulated systems.
 #[derive(Debug)]
 pub enum Plane {
     /// `switchboard up`.
     Embedded(Switchboard),
-    /// A kube-apiserver, with everything else beside it.
+    /// Another API server, with everything else beside it.
     Server(Box<ApiServer>),
 }
 
 impl Plane {
     /// Starts the plane that the environment asks for, and waits until it is ready.
     pub fn start() -> Self {
-        match std::env::var_os(ASSETS).filter(|assets| !assets.is_empty()) {
-            Some(assets) => Self::Server(Box::new(ApiServer::start(&PathBuf::from(assets)))),
+        let asked = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if asked(EXISTING).is_some_and(|value| value == "true") {
+            let kubeconfig =
+                asked("KUBECONFIG").unwrap_or_else(|| panic!("{EXISTING} needs KUBECONFIG: the tests take no cluster that was not named"));
+            return Self::Server(Box::new(ApiServer::existing(Path::new(&kubeconfig))));
+        }
+        match asked(ASSETS) {
+            Some(assets) => Self::Server(Box::new(ApiServer::start(Path::new(&assets)))),
             None => Self::Embedded(Switchboard::start(&[])),
         }
     }
