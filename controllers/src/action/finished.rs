@@ -19,9 +19,10 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Of an object; `None` while it is not over. `counts` is whether its completion did something: a dry run did not.
+    /// Of an object; `None` while it is not over, and once it is being deleted: that is a later write, and what goes takes nobody's place.
+    /// `counts` is whether its completion did something: a dry run did not.
     pub fn of<K: kube::Resource>(object: &K, phase: Option<Phase>, ended: Option<&Time>, counts: bool) -> Option<Self> {
-        let phase = phase.filter(|phase| phase.is_final())?;
+        let phase = phase.filter(|phase| phase.is_final() && object.meta().deletion_timestamp.is_none())?;
         Some(Self {
             ended: ended.map(|time| time.0),
             version: object.resource_version().and_then(|version| version.parse().ok()),
@@ -40,6 +41,9 @@ impl Finished {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use k8s_openapi::api::core::v1::ConfigMap;
+
     use super::*;
 
     fn at(second: i64, counts: bool) -> Finished {
@@ -53,6 +57,21 @@ mod tests {
         let others = [write(5, "b"), write(6, "c"), write(7, "d")];
         assert!(!write(8, "a").is_outnumbered(others.iter().cloned()));
         assert!(write(4, "z").is_outnumbered(others.iter().cloned()));
+    }
+
+    #[test]
+    fn what_is_being_deleted_takes_nobodys_place_although_it_was_written_last() {
+        let of = |version: &str, second: i64, going: bool| {
+            let mut object = ConfigMap::default();
+            object.metadata.resource_version = Some(version.to_owned());
+            object.metadata.deletion_timestamp = going.then(|| Time(Timestamp::UNIX_EPOCH));
+            Finished::of(&object, Some(Phase::Completed), Timestamp::from_second(second).ok().map(Time).as_ref(), true)
+        };
+        let own = of("11", 3, false).unwrap();
+        let newer = [of("12", 4, false), of("13", 5, false)];
+        let others = |going: bool| newer.iter().cloned().flatten().chain(of("14", 3, going));
+        assert!(own.is_outnumbered(others(false)));
+        assert!(!own.is_outnumbered(others(true)), "the oldest of four goes, and nothing beside it");
     }
 
     #[test]
