@@ -64,12 +64,12 @@ mod tests {
         let of = |version: &str, second: i64, going: bool| {
             let mut object = ConfigMap::default();
             object.metadata.resource_version = Some(version.to_owned());
-            object.metadata.deletion_timestamp = going.then(|| Time(Timestamp::UNIX_EPOCH));
+            object.metadata.deletion_timestamp = going.then_some(Time(Timestamp::UNIX_EPOCH));
             Finished::of(&object, Some(Phase::Completed), Timestamp::from_second(second).ok().map(Time).as_ref(), true)
         };
         let own = of("11", 3, false).unwrap();
         let newer = [of("12", 4, false), of("13", 5, false)];
-        let others = |going: bool| newer.iter().cloned().flatten().chain(of("14", 3, going));
+        let others = |going: bool| newer.iter().flatten().cloned().chain(of("14", 3, going));
         assert!(own.is_outnumbered(others(false)));
         assert!(!own.is_outnumbered(others(true)), "the oldest of four goes, and nothing beside it");
     }
